@@ -1,0 +1,1 @@
+"""The game: unicycle, arena, robots, rules, observations, scenarios and policy bundles."""
