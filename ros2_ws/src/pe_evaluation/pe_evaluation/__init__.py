@@ -1,0 +1,1 @@
+"""Metrics, bags, statistics and reports of recorded and simulated runs."""

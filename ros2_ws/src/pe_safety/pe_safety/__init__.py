@@ -1,0 +1,1 @@
+"""Control barrier functions, the exact quadratic program and the safety filter."""

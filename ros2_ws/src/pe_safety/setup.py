@@ -1,0 +1,21 @@
+"""ament_python build of pe_safety."""
+
+from setuptools import find_packages, setup
+
+NAME = "pe_safety"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    packages=find_packages(include=[NAME, NAME + ".*"]),
+    package_data={NAME: ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/" + NAME]),
+        ("share/" + NAME, ["package.xml"]),
+    ],
+    zip_safe=False,
+    maintainer="Pursuit-evasion maintainers",
+    maintainer_email="maintainers@example.org",
+    description="Control barrier functions, the exact quadratic program and the safety filter",
+    license="Apache-2.0",
+)
