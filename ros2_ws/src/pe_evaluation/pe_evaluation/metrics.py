@@ -53,7 +53,7 @@ class EpisodeRecord:
     """One episode: how it ended, what the bodies came to, what the filters did.
 
     ``capture_time`` [s] is None unless captured; ``min_margin`` [m] is the smallest of both robots over all
-    samples (NaN where no pose is known); ``violations`` counts samples.
+    samples; ``violations`` counts samples.  Without true poses they are NaN and None.
     """
 
     index: int
@@ -62,7 +62,7 @@ class EpisodeRecord:
     dt: float
     capture_time: float | None
     min_margin: float
-    violations: int
+    violations: int | None
     robots: Mapping[str, RobotCounts]
     seed: int | None = None
 
@@ -94,8 +94,8 @@ class Metrics(TypedDict, total=False):
     capture_rate: float | None
     capture_rate_ci: list[float]
     capture_time_s: Spread
-    violations: int
-    violation_episodes: int
+    violations: int | None
+    violation_episodes: int | None
     violation_episode_rate: float | None
     violation_episode_rate_upper: float
     min_margin_m: float | None
@@ -122,6 +122,8 @@ class Metrics(TypedDict, total=False):
     audit: dict[str, Any]
     differences: list[str]
     warnings: list[str]
+    complete: bool
+    messages: int
     per_episode: list[dict[str, Any]]
 
 
@@ -196,7 +198,8 @@ def summarise(records: Sequence[EpisodeRecord], identity: Mapping[str, Any]) -> 
     """
     finished = [record for record in records if record.outcome in (CAPTURE, TIMEOUT)]
     captures = [record for record in finished if record.outcome == CAPTURE]
-    touched = [record for record in records if record.violations > 0]
+    watched = [record.violations for record in records if record.violations is not None]
+    touched = sum(count > 0 for count in watched)
     pooled = {role: [record.robots[role] for record in records if role in record.robots] for role in ROLES}
     robots = [counts for role in ROLES for counts in pooled[role]]
     control_steps = sum(counts.steps for counts in robots)
@@ -214,10 +217,10 @@ def summarise(records: Sequence[EpisodeRecord], identity: Mapping[str, Any]) -> 
         "capture_rate": ratio(len(captures), len(finished)),
         "capture_rate_ci": list(clopper_pearson(len(captures), len(finished))),
         "capture_time_s": spread(times),
-        "violations": sum(record.violations for record in records),
-        "violation_episodes": len(touched),
-        "violation_episode_rate": ratio(len(touched), len(records)),
-        "violation_episode_rate_upper": clopper_pearson_upper(len(touched), len(records)),
+        "violations": sum(watched) if watched or not records else None,
+        "violation_episodes": touched if watched or not records else None,
+        "violation_episode_rate": ratio(touched, len(watched)),
+        "violation_episode_rate_upper": clopper_pearson_upper(touched, len(watched)),
         "min_margin_m": low,
         "episode_min_margin_m": {"min": low, "p05": p05, "p50": p50},
         "steps": sum(record.steps for record in records),

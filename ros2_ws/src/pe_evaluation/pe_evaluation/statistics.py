@@ -5,8 +5,8 @@ every n: with k successes in n trials the bounds are quantiles of beta distribut
 
     low  = B(a/2; k, n-k+1),   high = B(1-a/2; k+1, n-k),   a = 1 - confidence.
 
-Means get Student's t, differences of means Welch's t.  Only ``scipy.special`` is used: importing ``scipy.stats``
-takes half a second, more than all the arithmetic of a run.
+Means get Student's t, differences of means Welch's t.  Only ``scipy.special`` is used: importing
+``scipy.stats`` takes half a second, more than all the arithmetic of a run.
 """
 
 from __future__ import annotations

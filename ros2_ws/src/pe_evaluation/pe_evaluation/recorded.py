@@ -1,0 +1,242 @@
+"""Metrics of a recorded run, from its bag alone.
+
+Outcome, steps, margins and violations come from the true poses in ``ground_truth``; what the sim reported in its
+"end" events is compared with them and differences are named.  Interventions and tiers come from the safety
+nodes' status.  Latencies are differences of wall times of receipt:
+
+    control_period_ms     between consecutive cmd_vel of one robot within an episode
+    odom_to_command_ms    from odom stamped t_k to cmd_vel stamped t_k
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_evaluation.audit import audit_run
+from pe_evaluation.bag import Episode, Run, Status, Stream
+from pe_evaluation.metrics import (
+    CAPTURE,
+    INTERRUPTED,
+    ROLES,
+    TIMEOUT,
+    EpisodeRecord,
+    Metrics,
+    RobotCounts,
+    body_margins,
+    count_robot,
+    count_violations,
+    episode_row,
+    identity_of,
+    latency,
+    summarise,
+)
+
+_MARGIN_TOLERANCE = 1e-9
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trace:
+    """One episode as arrays: n + 1 samples of truth, and per robot what was sent and decided.
+
+    ``time`` [s] from the start of the episode, ``poses`` per role (n+1, 5), ``margins`` (n+1, 2) [m],
+    ``distance`` (n+1,) of the centres [m]; ``nominal``, ``command`` and ``status`` per role.
+    """
+
+    episode: Episode
+    time: NDArray[np.float64]
+    poses: dict[str, NDArray[np.float64]]
+    margins: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    nominal: dict[str, Stream]
+    command: dict[str, Stream]
+    status: dict[str, Status]
+    true_poses: bool
+    record: EpisodeRecord
+
+    def since_start(self, stamp_ns: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Stamps as seconds from the start of the episode."""
+        return np.asarray((stamp_ns - self.episode.start_ns) * 1e-9)
+
+
+def trace_of(run: Run, episode: Episode) -> Trace:
+    """The arrays and the record of one episode."""
+    truth = {role: episode.samples(run.robots[role].ground_truth) for role in ROLES}
+    true_poses = all(len(stream) for stream in truth.values())
+    if not true_poses:
+        # Real robots have no ground truth: the estimates serve for pictures, never for counts.
+        truth = {role: episode.samples(run.robots[role].state) for role in ROLES}
+    common, first, second = np.intersect1d(
+        truth["pursuer"].stamp_ns, truth["evader"].stamp_ns, return_indices=True
+    )
+    poses = {"pursuer": truth["pursuer"].values[first], "evader": truth["evader"].values[second]}
+    radii = (run.robots["pursuer"].model.radius, run.robots["evader"].model.radius)
+    margins = body_margins(poses["pursuer"], poses["evader"], radii, episode.arena)
+    gap = poses["pursuer"][:, :2] - poses["evader"][:, :2]
+    distance = np.hypot(gap[:, 0], gap[:, 1])
+    low, high = episode.cycle_window()
+    status = {role: run.robots[role].status.window(low, high) for role in ROLES}
+    time = (common - episode.start_ns) * 1e-9
+    record = _record(episode, time, margins, distance, status, true_poses)
+    return Trace(
+        episode,
+        time,
+        poses,
+        margins,
+        distance,
+        {role: run.robots[role].nominal.window(low, high) for role in ROLES},
+        {role: run.robots[role].command.window(low, high) for role in ROLES},
+        status,
+        true_poses,
+        record,
+    )
+
+
+def _record(
+    episode: Episode,
+    time: NDArray[np.float64],
+    margins: NDArray[np.float64],
+    distance: NDArray[np.float64],
+    status: Mapping[str, Status],
+    true_poses: bool,
+) -> EpisodeRecord:
+    reported = episode.end or {}
+    robots = {role: _counts(rows) for role, rows in status.items() if len(rows)}
+    if not true_poses or not len(time):
+        outcome = str(reported.get("outcome", INTERRUPTED))
+        steps = int(reported.get("steps") or max((counts.steps for counts in robots.values()), default=0))
+        return EpisodeRecord(
+            episode.index,
+            outcome,
+            steps,
+            episode.dt,
+            steps * episode.dt if outcome == CAPTURE else None,
+            math.nan,
+            None,
+            robots,
+            episode.seed,
+        )
+    caught = np.flatnonzero(distance <= episode.capture_radius)
+    steps = round(float(time[-1]) / episode.dt)
+    outcome = INTERRUPTED
+    if len(caught):
+        outcome = CAPTURE
+    elif steps >= round(episode.max_time / episode.dt):
+        outcome = TIMEOUT
+    return EpisodeRecord(
+        episode.index,
+        outcome,
+        steps,
+        episode.dt,
+        round(float(time[caught[0]]) / episode.dt) * episode.dt if len(caught) else None,
+        float(margins.min()),
+        count_violations(margins),
+        robots,
+        episode.seed,
+    )
+
+
+def _counts(status: Status) -> RobotCounts:
+    return count_robot(status.tier, status.column("intervened") > 0.5, status.column("correction"))
+
+
+def differences(trace: Trace) -> list[str]:
+    """What the sim reported about an episode and the recorded poses do not confirm."""
+    episode, record = trace.episode, trace.record
+    name = f"episode {episode.index}"
+    if not trace.true_poses:
+        return []
+    found = []
+    for role in ROLES:
+        missing = record.steps + 1 - len(trace.time)
+        if missing > 0:
+            found.append(f"{name}: {missing} of {record.steps + 1} samples of ground_truth are missing")
+            break
+    if episode.end is None:
+        return [*found, f"{name}: its end was not recorded"]
+    ours: dict[str, Any] = {
+        "outcome": record.outcome,
+        "steps": record.steps,
+        "violations": record.violations,
+        "min_margin_m": record.min_margin,
+    }
+    for key, value in ours.items():
+        reported = episode.end.get(key)
+        if reported is None:
+            continue
+        if isinstance(value, float):
+            same = abs(value - float(reported)) <= _MARGIN_TOLERANCE
+        else:
+            same = value == reported
+        if not same and not (key == "outcome" and reported == INTERRUPTED):
+            found.append(f"{name}: {key} is {value} by the recorded poses, {reported} by the sim")
+    return found
+
+
+def control_periods(run: Run) -> dict[str, NDArray[np.float64]]:
+    """Wall time between consecutive cmd_vel of one robot within an episode [ms]."""
+    periods = {}
+    for role in ROLES:
+        parts = []
+        for episode in run.episodes:
+            stamps = run.robots[role].command.window(*episode.cycle_window()).log_ns
+            parts.append(np.diff(np.sort(stamps)) * 1e-6)
+        periods[role] = np.concatenate(parts) if parts else np.empty(0)
+    return periods
+
+
+def odom_to_command(run: Run) -> dict[str, NDArray[np.float64]]:
+    """Wall time from receipt of odom(t_k) to receipt of cmd_vel(t_k) [ms], within episodes."""
+    delays = {}
+    for role in ROLES:
+        odom, command = run.robots[role].odom, run.robots[role].command
+        stamps, first, second = np.intersect1d(odom.stamp_ns, command.stamp_ns, return_indices=True)
+        inside = np.zeros(len(stamps), dtype=bool)
+        for episode in run.episodes:
+            low, high = episode.cycle_window()
+            inside |= (stamps >= low) & (stamps <= high)
+        delays[role] = ((command.log_ns[second] - odom.log_ns[first]) * 1e-6)[inside]
+    return delays
+
+
+def solve_times(run: Run) -> dict[str, NDArray[np.float64]]:
+    """Solve times that the safety nodes reported [us]."""
+    return {role: run.robots[role].status.column("solve_time_us") for role in ROLES}
+
+
+def _latencies(parts: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    pooled: dict[str, Any] = dict(latency(np.concatenate([parts[role] for role in ROLES])))
+    for role in ROLES:
+        pooled[role] = latency(parts[role])
+    return pooled
+
+
+def identity_from(run: Run) -> dict[str, Any]:
+    """What ran, from the manifest in the bag's metadata."""
+    manifest = dict(run.manifest)
+    seeds = {episode.seed for episode in run.episodes}
+    known = {key: manifest.pop(key, None) for key in ("git_revision", "bundles", "configuration_sha256", "seed")}
+    if known["seed"] is None and len(seeds) == 1:
+        known["seed"] = seeds.pop()
+    return identity_of(**known, **{key: value for key, value in manifest.items() if key.isidentifier()})
+
+
+def metrics_of(run: Run, traces: list[Trace] | None = None) -> Metrics:
+    """The whole of ``metrics.json`` of a recorded run."""
+    traces = [trace_of(run, episode) for episode in run.episodes] if traces is None else traces
+    metrics = summarise([trace.record for trace in traces], identity_from(run))
+    metrics["control_period_ms"] = _latencies(control_periods(run))
+    metrics["odom_to_command_ms"] = _latencies(odom_to_command(run))
+    metrics["solve_time_us"] = _latencies(solve_times(run))
+    metrics["audit"] = audit_run(run)
+    metrics["differences"] = [line for trace in traces for line in differences(trace)]
+    metrics["warnings"] = list(run.warnings)
+    metrics["complete"] = run.complete
+    metrics["messages"] = run.messages
+    metrics["per_episode"] = [episode_row(trace.record) for trace in traces]
+    return metrics
