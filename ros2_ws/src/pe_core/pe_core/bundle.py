@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +166,9 @@ def save_bundle(
     scripted = torch.jit.script(module.to(DTYPES[dtype]).eval())
     path.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path, suffix=".tmp")
-    os.close(handle)
-    torch.jit.save(scripted, temporary)
+    with os.fdopen(handle, "wb") as file:
+        file.write(_archive(scripted))
+    os.chmod(temporary, 0o644)
     os.replace(temporary, path / MODEL_FILE)
     golden_noise = np.linspace(0.05, 0.95, max(noise_size, 1) * len(golden_observations)).reshape(
         len(golden_observations), -1
@@ -203,6 +206,25 @@ def save_bundle(
     temporary = f"{path / SCHEMA_FILE}.tmp"
     Path(temporary).write_text(json.dumps(data, indent=1) + "\n")
     os.replace(temporary, path / SCHEMA_FILE)
+
+
+def _archive(scripted: torch.jit.ScriptModule) -> bytes:
+    """The module as TorchScript writes it, without the paths of the sources on the machine that made it.
+
+    Those are in the archive's debug entries.  Loading without them and saving again names the archive's own files
+    instead; writing to memory keeps the name of a file out of it too, so that equal modules give equal bytes.
+    """
+    buffer = io.BytesIO()
+    torch.jit.save(scripted, buffer)
+    stripped = io.BytesIO()
+    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(stripped, "w") as target:
+        for entry in source.namelist():
+            if not entry.endswith(".debug_pkl"):
+                target.writestr(zipfile.ZipInfo(entry), source.read(entry))
+    stripped.seek(0)
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.load(stripped, map_location="cpu"), buffer)
+    return buffer.getvalue()
 
 
 def _inputs(noise_size: int) -> tuple[str, ...]:
