@@ -1,0 +1,304 @@
+"""The filter of one control step, compiled: exact QP, then relaxation by priority, then backup.
+
+    EXACT    the QP with every row
+    RELAXED  no command meets every row: bounds stay hard; the collision rows, then the arena's, then the
+             obstacles' are relaxed by the least slack s >= 0 that makes them feasible with what was kept before
+             (lexicographic min-max, each found by bisection on the exact feasibility test), then the QP is solved
+    BACKUP   brake and turn on the spot, which does not move a disc.  Towards the freest direction where the
+             relaxed command would take a barrier below zero, or further below.  As the nominal command asks where
+             the QP allows no speed and not this turn either: a robot that has driven into a corner has its control
+             point at h = 0 of both walls, either turn takes the point over one of them while the body stays where
+             it is, and without this rung it would be trapped there.  Not at all where the data is not finite.
+
+The command is always within the robot's limits, and never the nominal one unfiltered.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pe_core.robot import OMEGA_MAX, RADIUS, TRACK, V_MAX, WHEEL_SPEED_MAX, clamp_command
+from pe_core.unicycle import wrap_angle
+from pe_safety.barriers import (
+    ARENA,
+    BOUND,
+    COLLISION,
+    OBSTACLE,
+    ROWS_MAX,
+    barrier_rows,
+    barrier_values,
+    bound_rows,
+)
+from pe_safety.parameters import MARGIN, RATE, WEIGHT_OMEGA, WEIGHT_V
+from pe_safety.qp import OPTIMAL, project, scale_rows
+
+EXACT, RELAXED, BACKUP = 0, 1, 2
+NO_REASON, BAD_STATE, BAD_NOMINAL, BAD_OPPONENT, NO_COMMAND, UNSAFE_RELAXATION, TURNING = range(7)
+
+# Fractions of v_max and omega_max: no speed is left; the turn is not what the nominal command asks.
+_STANDING = 0.01
+_TURN_DENIED = 0.05
+
+_HEADINGS = 32
+_BISECTIONS = 60
+
+
+@njit(cache=True)
+def filter_step(
+    state: NDArray[np.float64],
+    nominal_v: float,
+    nominal_omega: float,
+    opponent: NDArray[np.float64],
+    has_opponent: bool,
+    opponent_margin: float,
+    half_side: float,
+    obstacles: NDArray[np.float64],
+    obstacle_count: int,
+    model: NDArray[np.float64],
+    opponent_radius: float,
+    parameters: NDArray[np.float64],
+    dt: float,
+    h: NDArray[np.float64],
+) -> tuple[float, float, int, float, int]:
+    """Filter one nominal command.
+
+    Args:
+        state, opponent: (x, y, theta, v, omega), map frame, shape (5,).
+        nominal_v, nominal_omega: nominal command [m/s, rad/s].
+        opponent_margin: what an old opponent state may hide [m].
+        obstacles: (n, 3) with the first ``obstacle_count`` rows in use.
+        model: ``RobotModel.as_array()``; parameters: ``SafetyParameters.as_array()``.
+        dt: control period [s].
+        h: written: barrier values, shape (BARRIERS_MAX,).
+
+    Returns:
+        v, omega, tier, slack [m/s], reason.
+    """
+    for k in range(5):
+        if not math.isfinite(state[k]):
+            h[:] = math.nan
+            return 0.0, 0.0, BACKUP, 0.0, BAD_STATE
+        if has_opponent and not math.isfinite(opponent[k]):
+            h[:] = math.nan
+            return 0.0, 0.0, BACKUP, 0.0, BAD_OPPONENT
+    count = barrier_values(
+        state, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
+        opponent_radius, parameters[MARGIN], h,
+    )  # fmt: skip
+    if not (math.isfinite(nominal_v) and math.isfinite(nominal_omega)):
+        return 0.0, 0.0, BACKUP, 0.0, BAD_NOMINAL
+    for k in range(count):
+        if not math.isfinite(h[k]):
+            return 0.0, 0.0, BACKUP, 0.0, BAD_STATE
+    g = np.empty((ROWS_MAX, 2))
+    b = np.empty(ROWS_MAX)
+    owner = np.empty(ROWS_MAX, np.int64)
+    bounds = bound_rows(model, g, b)
+    rows = barrier_rows(
+        state, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
+        opponent_radius, parameters, dt, h, g, b, owner, bounds,
+    )  # fmt: skip
+    root_v = math.sqrt(parameters[WEIGHT_V])
+    root_w = math.sqrt(parameters[WEIGHT_OMEGA])
+    a = np.empty((ROWS_MAX, 2))
+    c = np.empty(ROWS_MAX)
+    scale_rows(g, b, rows, root_v, root_w, a, c)
+    p0 = nominal_v * root_v
+    p1 = nominal_omega * root_w
+    y0, y1, status, i, _, _ = project(a, c, rows, p0, p1)
+    if status == OPTIMAL:
+        # An untouched nominal command is returned bit for bit.
+        if i < 0:
+            v, omega = clamp_command(nominal_v, nominal_omega, model)
+        else:
+            v, omega = clamp_command(y0 / root_v, y1 / root_w, model)
+            if _turn_denied(v, omega, nominal_omega, model):
+                v, omega = clamp_command(0.0, nominal_omega, model)
+                return v, omega, BACKUP, 0.0, TURNING
+        return v, omega, EXACT, 0.0, NO_REASON
+    v, omega, slack, solved = _relax(
+        g, b, owner, bounds, rows, obstacle_count, root_v, root_w, nominal_v, nominal_omega
+    )
+    if solved:
+        v, omega = clamp_command(v, omega, model)
+        if _turn_denied(v, omega, nominal_omega, model):
+            v, omega = clamp_command(0.0, nominal_omega, model)
+            return v, omega, BACKUP, slack, TURNING
+        if _keeps_out(g, b, bounds, rows, 1.0 / (parameters[RATE] * dt), v, omega):
+            return v, omega, RELAXED, slack, NO_REASON
+    v, omega = _brake_and_turn(
+        state, opponent, has_opponent, half_side, obstacles, obstacle_count, model, opponent_radius, dt
+    )
+    return v, omega, BACKUP, slack, UNSAFE_RELAXATION if solved else NO_COMMAND
+
+
+@njit(cache=True)
+def _turn_denied(v: float, omega: float, nominal_omega: float, model: NDArray[np.float64]) -> bool:
+    """Whether no speed is left and the turn falls short of the nominal one."""
+    wanted = min(max(nominal_omega, -model[OMEGA_MAX]), model[OMEGA_MAX])
+    denied = abs(omega - wanted) > _TURN_DENIED * model[OMEGA_MAX] and abs(wanted) > _TURN_DENIED * model[OMEGA_MAX]
+    return denied and abs(v) <= _STANDING * model[V_MAX]
+
+
+@njit(cache=True)
+def _priority(owner: int, obstacle_count: int) -> int:
+    if owner < 4:
+        return ARENA
+    return OBSTACLE if owner < 4 + obstacle_count else COLLISION
+
+
+@njit(cache=True)
+def _relax(
+    g: NDArray[np.float64],
+    b: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    bounds: int,
+    rows: int,
+    obstacle_count: int,
+    root_v: float,
+    root_w: float,
+    nominal_v: float,
+    nominal_omega: float,
+) -> tuple[float, float, float, bool]:
+    """Lexicographic least slack; returns v, omega, the largest slack [m/s], whether it succeeded."""
+    order = np.empty(ROWS_MAX, np.int64)
+    used = 0
+    for row in range(bounds):
+        order[used] = row
+        used += 1
+    relaxed = b.copy()
+    largest = 0.0
+    a = np.empty((ROWS_MAX, 2))
+    c = np.empty(ROWS_MAX)
+    gs = np.empty((ROWS_MAX, 2))
+    bs = np.empty(ROWS_MAX)
+    for level in (BOUND, COLLISION, ARENA, OBSTACLE):
+        if level == BOUND:
+            first = 0
+        else:
+            first = used
+            for row in range(bounds, rows):
+                if _priority(owner[row], obstacle_count) == level:
+                    order[used] = row
+                    used += 1
+            if used == first:
+                continue
+        low, high = 0.0, 0.0
+        step = 0
+        while True:
+            slack = high
+            for n in range(used):
+                row = order[n]
+                gs[n, 0], gs[n, 1] = g[row, 0], g[row, 1]
+                bs[n] = relaxed[row] + (slack if n >= first and level != BOUND else 0.0)
+            scale_rows(gs, bs, used, root_v, root_w, a, c)
+            if project(a, c, used, nominal_v * root_v, nominal_omega * root_w)[2] == OPTIMAL:
+                break
+            if level == BOUND or high > 1e6:
+                return 0.0, 0.0, largest, False
+            low = high
+            high = 0.05 if high == 0.0 else 2.0 * high
+        while high > 0.0 and step < _BISECTIONS and high - low > 1e-12 * high:
+            middle = 0.5 * (low + high)
+            for n in range(first, used):
+                bs[n] = relaxed[order[n]] + middle
+            scale_rows(gs, bs, used, root_v, root_w, a, c)
+            if project(a, c, used, nominal_v * root_v, nominal_omega * root_w)[2] == OPTIMAL:
+                high = middle
+            else:
+                low = middle
+            step += 1
+        if high > 0.0:
+            largest = max(largest, high)
+            for n in range(first, used):
+                relaxed[order[n]] += high
+    for n in range(used):
+        row = order[n]
+        gs[n, 0], gs[n, 1], bs[n] = g[row, 0], g[row, 1], relaxed[row]
+    scale_rows(gs, bs, used, root_v, root_w, a, c)
+    y0, y1, status, _, _, _ = project(a, c, used, nominal_v * root_v, nominal_omega * root_w)
+    return y0 / root_v, y1 / root_w, largest, status == OPTIMAL
+
+
+@njit(cache=True)
+def _keeps_out(
+    g: NDArray[np.float64], b: NDArray[np.float64], bounds: int, rows: int, horizon: float, v: float, omega: float
+) -> bool:
+    """Whether the next sample stays outside: per row, approach <= budget / (rate dt), which is the distance left
+    over dt where h > 0, and approach <= 0 where h <= 0."""
+    for row in range(bounds, rows):
+        approach = g[row, 0] * v + g[row, 1] * omega
+        if approach > max(b[row], 0.0) * horizon + 1e-9:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _brake_and_turn(
+    state: NDArray[np.float64],
+    opponent: NDArray[np.float64],
+    has_opponent: bool,
+    half_side: float,
+    obstacles: NDArray[np.float64],
+    obstacle_count: int,
+    model: NDArray[np.float64],
+    opponent_radius: float,
+    dt: float,
+) -> tuple[float, float]:
+    """v = 0 and the turn rate towards the heading whose straight line is free for longest."""
+    best, best_turn = -math.inf, 0.0
+    for k in range(_HEADINGS):
+        turn = wrap_angle(2.0 * math.pi * k / _HEADINGS)
+        heading = state[2] + turn
+        c, s = math.cos(heading), math.sin(heading)
+        free = _wall_distance(state[0], state[1], c, s, half_side - model[RADIUS])
+        for i in range(obstacle_count):
+            reach = obstacles[i, 2] + model[RADIUS]
+            free = min(free, _circle_distance(state[0], state[1], c, s, obstacles[i, 0], obstacles[i, 1], reach))
+        if has_opponent:
+            reach = opponent_radius + model[RADIUS]
+            free = min(free, _circle_distance(state[0], state[1], c, s, opponent[0], opponent[1], reach))
+        # Between directions that are equally free the smaller turn wins.
+        free -= 1e-3 * abs(turn)
+        if free > best:
+            best, best_turn = free, turn
+    limit = model[OMEGA_MAX]
+    if model[TRACK] > 0.0:
+        limit = min(limit, 2.0 * model[WHEEL_SPEED_MAX] / model[TRACK])
+    return 0.0, min(max(best_turn / dt, -limit), limit)
+
+
+@njit(cache=True)
+def _wall_distance(x: float, y: float, c: float, s: float, reach: float) -> float:
+    free = math.inf
+    if c != 0.0:
+        free = min(free, (math.copysign(reach, c) - x) / c)
+    if s != 0.0:
+        free = min(free, (math.copysign(reach, s) - y) / s)
+    return max(free, 0.0)
+
+
+@njit(cache=True)
+def _circle_distance(x: float, y: float, c: float, s: float, cx: float, cy: float, reach: float) -> float:
+    dx, dy = cx - x, cy - y
+    along = dx * c + dy * s
+    if along <= 0.0:
+        return math.inf
+    off = dx * dx + dy * dy - along * along
+    if off >= reach * reach:
+        return math.inf
+    return max(along - math.sqrt(reach * reach - off), 0.0)
+
+
+@njit(cache=True)
+def correction_size(
+    nominal_v: float, nominal_omega: float, v: float, omega: float, model: NDArray[np.float64]
+) -> float:
+    """sqrt((dv / v_max)^2 + (domega / omega_max)^2); infinite where the nominal command is not finite."""
+    if not (math.isfinite(nominal_v) and math.isfinite(nominal_omega)):
+        return math.inf
+    return math.hypot((v - nominal_v) / model[V_MAX], (omega - nominal_omega) / model[OMEGA_MAX])
