@@ -1,0 +1,223 @@
+"""Episodes in process: the same bundles, encoder, filter, plants and rules as on the nodes, in batches.
+
+Episodes are independent of one another and of the batch that they run in (layout and noise come from (seed,
+episode) alone), so that they can be spread over processes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pe_core.arena import ArenaConfig, load_arena
+from pe_core.bundle import NoiseSource, PolicyBundle, load_bundle
+from pe_core.config import ConfigurationError
+from pe_core.robot import RobotModel, load_robot
+from pe_core.rules import check_game
+from pe_core.scenario import Scenario, load_scenario, sample_layout
+from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, EpisodeRecord, RobotCounts
+from pe_safety.closed_loop import BACKUPS, INFEASIBLE, INTERVENTIONS, Games
+from pe_safety.parameters import SafetyParameters, load_safety
+
+SAFETY = ("rcbf", "none")
+CHUNK = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """What is played: names of bundles, filter, scenario, robot profile and arena; speeds; seed."""
+
+    pursuer: str
+    evader: str
+    safety: str = "rcbf"
+    scenario: str = "random"
+    robot: str = "reference"
+    arena: str = "reference"
+    speed_ratio: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.safety not in SAFETY:
+            raise ConfigurationError(f"safety = {self.safety!r}: allowed: {', '.join(SAFETY)}")
+        if self.seed < 0:
+            raise ConfigurationError(f"seed = {self.seed!r}: allowed: 0 or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A match with everything loaded and checked."""
+
+    match: Match
+    config: ArenaConfig
+    scenario: Scenario
+    robots: tuple[RobotModel, RobotModel]
+    policies: tuple[PolicyBundle, PolicyBundle]
+    parameters: tuple[SafetyParameters, SafetyParameters] | None
+
+    def identity(self) -> dict[str, Any]:
+        """Hashes of the bundles and of the whole configuration."""
+        configuration = {
+            "arena": dataclasses.asdict(self.config),
+            "scenario": dataclasses.asdict(self.scenario),
+            "robots": [dataclasses.asdict(robot) for robot in self.robots],
+            "safety": dataclasses.asdict(self.parameters[0]) if self.parameters else None,
+        }
+        text = json.dumps(configuration, sort_keys=True).encode()
+        return {
+            "bundles": {
+                role: {"name": policy.schema.name, "sha256": policy.schema.sha256}
+                for role, policy in zip(ROLES, self.policies, strict=True)
+            },
+            "configuration_sha256": hashlib.sha256(text).hexdigest(),
+            "seed": self.match.seed,
+            "match": dataclasses.asdict(self.match),
+        }
+
+
+def prepare(match: Match) -> Setup:
+    """Load and check everything that a match names.
+
+    Raises:
+        ConfigurationError: a name is unknown, a file or bundle is refused, or the game makes no sense.
+    """
+    config = load_arena(match.arena)
+    scenario = load_scenario(match.scenario)
+    base = load_robot(match.robot)
+    ratio = scenario.speed_ratio if match.speed_ratio is None else match.speed_ratio
+    robots = (base, base if ratio == 1.0 else base.with_speed_ratio(ratio))
+    check_game(config, *robots)
+    policies = (
+        load_bundle(match.pursuer, role="pursuer", dt=config.dt),
+        load_bundle(match.evader, role="evader", dt=config.dt),
+    )
+    parameters = None
+    if match.safety != "none":
+        chosen = load_safety(match.safety)
+        parameters = (chosen, chosen)
+    return Setup(match, config, scenario, robots, policies, parameters)
+
+
+def play(setup: Setup, episodes: range) -> list[EpisodeRecord]:
+    """Play ``episodes`` in one batch."""
+    config, seed = setup.config, setup.match.seed
+    layouts = [sample_layout(setup.scenario, config, *setup.robots, seed, episode) for episode in episodes]
+    games = Games(layouts, config, setup.robots, setup.parameters)
+    noise = [_noise(policy, seed, episodes, config.max_steps) for policy in setup.policies]
+    step = 0
+    while len(games.active):
+        actions = np.empty((len(games.active), 2, 2))
+        for role, policy in enumerate(setup.policies):
+            source = noise[role]
+            drawn = None if source is None else source(games.active, step)
+            actions[:, role] = policy.act(games.observe(role), drawn)
+        games.step(actions)
+        step += 1
+    return [_record(games, row, episode, seed) for row, episode in enumerate(episodes)]
+
+
+def evaluate(
+    match: Match, episodes: int, workers: int | None = None, progress: Callable[[int], None] | None = None
+) -> tuple[list[EpisodeRecord], dict[str, Any]]:
+    """Play ``episodes`` episodes, in order, over ``workers`` processes; returns records and identity.
+
+    ``progress`` is called with the number of episodes that a finished chunk held.
+    """
+    if episodes < 1:
+        raise ConfigurationError(f"episodes = {episodes!r}: allowed: 1 or more")
+    setup = prepare(match)
+    count = workers or len(os.sched_getaffinity(0))
+    chunk = max(1, min(CHUNK, -(-episodes // count)))
+    chunks = [range(start, min(start + chunk, episodes)) for start in range(0, episodes, chunk)]
+    records: dict[int, list[EpisodeRecord]] = {}
+    for part, played in _play_all(match, setup, chunks, count):
+        records[part.start] = played
+        if progress is not None:
+            progress(len(part))
+    return [record for start in sorted(records) for record in records[start]], setup.identity()
+
+
+def _play_all(
+    match: Match, setup: Setup, chunks: list[range], workers: int
+) -> Iterator[tuple[range, list[EpisodeRecord]]]:
+    if workers == 1 or len(chunks) == 1:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for part in chunks:
+                yield part, play(setup, part)
+        finally:
+            torch.set_num_threads(threads)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_initialise, initargs=(match,)) as pool:
+        futures = {pool.submit(_play_chunk, part): part for part in chunks}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_worker_setup: Setup | None = None
+
+
+def _initialise(match: Match) -> None:
+    global _worker_setup
+    torch.set_num_threads(1)
+    _worker_setup = prepare(match)
+
+
+def _play_chunk(part: range) -> list[EpisodeRecord]:
+    assert _worker_setup is not None
+    return play(_worker_setup, part)
+
+
+def _noise(
+    policy: PolicyBundle, seed: int, episodes: range, steps: int
+) -> Callable[[NDArray[np.int64], int], NDArray[np.float64]] | None:
+    if not policy.schema.noise_size:
+        return None
+    sources = [NoiseSource(policy.schema, seed, episode, steps) for episode in episodes]
+
+    def draw(active: NDArray[np.int64], step: int) -> NDArray[np.float64]:
+        return np.concatenate([sources[row].at(step) for row in active])
+
+    return draw
+
+
+def _record(games: Games, row: int, episode: int, seed: int) -> EpisodeRecord:
+    steps, dt = int(games.steps[row]), games.config.dt
+    captured = bool(games.captured[row])
+    robots = {
+        role: RobotCounts(
+            steps=steps,
+            interventions=int(games.counts[row, r, INTERVENTIONS]),
+            infeasible=int(games.counts[row, r, INFEASIBLE]),
+            backup=int(games.counts[row, r, BACKUPS]),
+            correction_sum=float(games.corrections[row, r, 0]),
+            correction_max=float(games.corrections[row, r, 1]),
+        )
+        for r, role in enumerate(ROLES)
+    }
+    return EpisodeRecord(
+        index=episode,
+        outcome=CAPTURE if captured else TIMEOUT,
+        steps=steps,
+        dt=dt,
+        capture_time=steps * dt if captured else None,
+        min_margin=float(games.min_margin[row]),
+        violations=int(games.violations[row]),
+        robots=robots,
+        seed=seed,
+    )

@@ -1,0 +1,112 @@
+"""``./pe evaluate``: episodes in process, a table on the terminal, the metrics as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pe_core.config import ConfigurationError
+from pe_evaluation.evaluate import Match, evaluate
+from pe_evaluation.metrics import Metrics, identity_of, summarise, write_json
+
+
+def run(match: Match, episodes: int, json_path: Path | None = None, workers: int | None = None) -> int:
+    """Evaluate, print, write; returns the exit code (0).
+
+    Raises:
+        ConfigurationError: something named in ``match`` is refused, or ``json_path`` cannot be written.
+    """
+    if json_path is not None and (json_path.is_dir() or not json_path.resolve().parent.is_dir()):
+        raise ConfigurationError(f"json = {json_path}: allowed: a file in an existing directory")
+    console = Console(stderr=True)
+    start = time.perf_counter()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(f"{match.pursuer} v {match.evader}", total=episodes)
+        records, identity = evaluate(match, episodes, workers, lambda done: progress.advance(task, done))
+    metrics = summarise(records, identity_of(git_revision=git_revision(), **identity))
+    wall = time.perf_counter() - start
+    Console().print(table(match, metrics, wall))
+    if json_path is not None:
+        write_json(json_path, metrics)
+    return 0
+
+
+def table(match: Match, metrics: Metrics, wall: float) -> Table:
+    """The metrics as a table for the terminal."""
+    ratio = "scenario's" if match.speed_ratio is None else f"{match.speed_ratio:g}"
+    out = Table(title=f"{match.pursuer} v {match.evader}, safety {match.safety}, speed ratio {ratio}")
+    out.add_column("metric")
+    out.add_column("value", justify="right")
+    low, high = metrics["capture_rate_ci"]
+    times = metrics["capture_time_s"]
+    rows = [
+        ("episodes", f"{metrics['episodes']}"),
+        ("capture rate", f"{_percent(metrics['capture_rate'])}  [{100 * low:.2f}, {100 * high:.2f}]"),
+        ("capture time, mean / median / longest", " / ".join(_seconds(times[key]) for key in ("mean", "p50", "max"))),
+        ("violations (steps / episodes)", f"{metrics['violations']} / {metrics['violation_episodes']}"),
+        ("violating episodes, upper bound", f"{100 * metrics['violation_episode_rate_upper']:.4f} %"),
+        ("smallest body margin", f"{metrics['min_margin_m']:.4f} m"),
+        (
+            "interventions, both / pursuer / evader",
+            f"{_percent(metrics['intervention_rate'])} / {_percent(metrics['intervention_rate_pursuer'])} / "
+            f"{_percent(metrics['intervention_rate_evader'])}",
+        ),
+        ("infeasible / backup (steps)", f"{metrics['infeasible']} / {metrics['backup']}"),
+        ("wall time", f"{wall:.1f} s"),
+    ]
+    for row in rows:
+        out.add_row(*row)
+    return out
+
+
+def git_revision() -> str | None:
+    """The checkout's revision, with ``-dirty`` where tracked files were changed; None outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} s"
+
+
+def main() -> int:
+    """Command line of ``python -m pe_evaluation.evaluate_main``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pursuer", required=True)
+    parser.add_argument("--evader", required=True)
+    parser.add_argument("--safety", default="rcbf")
+    parser.add_argument("--speed-ratio", type=float, default=None)
+    parser.add_argument("--episodes", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scenario", default="random")
+    parser.add_argument("--robot", default="reference")
+    parser.add_argument("--arena", default="reference")
+    parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--json", type=Path, default=None)
+    given = parser.parse_args()
+    match = dict(vars(given))
+    episodes, json_path, workers = match.pop("episodes"), match.pop("json"), match.pop("workers")
+    try:
+        return run(Match(**match), episodes, json_path, workers)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
