@@ -1,19 +1,19 @@
 """The certificate trace, checked from outside: every recorded barrier is computed again.
 
-This file uses neither the safety filter nor its parameters, only the recorded messages, the arena announced for
-the episode and the bodies in the run's manifest.  With the virtual control point q = p + d (cos theta, sin theta):
+This file does not use the filter, only the recorded messages, the arena announced for the episode and
+what the manifest says of bodies and margins.  Virtual control point: q = p + d (cos theta, sin theta).
 
     wall_east     L - r - d - q_x      (and its mirrors west, north, south)
     obstacle_i    |q - o_i|^2 - (R_i + r + d)^2
     opponent      |q - p_o|^2 - (r + r_o + d + m_o)^2
 
-A constant margin m of the safety parameters is added to every distance; m_o is what the opponent may have moved
-since its state was measured, v_max times age.
+A constant margin m of the safety parameters is added to every distance; m_o is what the opponent may have
+moved since its state was measured, v_max times age.
 
-The filter works on states predicted to the time its command acts.  Each cycle records the states it used and the
-stamps of the messages behind them.  Three things are checked: the recorded h against the states used; the states
-used against the messages (a robot cannot have moved further than its speed allows); the command against the
-robot's limits, and cmd_vel against the recorded command.
+The filter works on states predicted to the time its command acts.  Each cycle records the states it used and
+the stamps of the messages behind them.  Three things are checked: the recorded h against the states used;
+these states against the messages (a robot cannot have moved further than its speed allows); commands against
+the robot's limits, and cmd_vel against the recorded command.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def _at_speed(model: RobotModel, role: str, episode: Episode) -> RobotModel:
 def _states(
     status: Status, keys: tuple[str, ...], stamp_key: str, messages: Stream
 ) -> tuple[NDArray[np.float64], int]:
-    """The states a cycle used: as it recorded them, else the message it names; and how many lack a message."""
+    """The states a cycle used: as recorded, else the message it names; and how many lack a message."""
     used = status.columns(*keys)
     rows, found = _messages_of(status, stamp_key, messages)
     blank = ~np.isfinite(used[:, :3]).all(axis=1)
@@ -259,7 +259,7 @@ def _command_difference(status: Status, command: Stream) -> tuple[float | None, 
 
 
 def limit_excess(command: NDArray[np.float64], model: RobotModel) -> float | None:
-    """How far commands (n, 2) lie outside the robot's limits, the largest over box and wheels; None for none."""
+    """How far commands (n, 2) lie outside the robot's box and wheel limits at most; None without any."""
     if not len(command):
         return None
     v, omega = command[:, 0], command[:, 1]

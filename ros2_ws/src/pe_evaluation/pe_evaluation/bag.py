@@ -70,8 +70,8 @@ class Status:
     """The safety node's cycles: n rows.
 
     ``tier`` holds the indices of ``metrics.TIERS`` (stop where it is unknown); ``barriers`` the named h,
-    shape (n,), NaN where a cycle had none; ``values`` every other number by its key; ``stamps`` the ``*_stamp_ns``
-    keys, -1 where absent.
+    shape (n,), NaN where a cycle had none; ``values`` every other number by its key; ``stamps`` the
+    ``*_stamp_ns`` keys, -1 where absent.
     """
 
     stamp_ns: NDArray[np.int64]
@@ -275,7 +275,7 @@ class _Decoder:
         width = {_ODOMETRY: 5, _CLOCK: 0}.get(kinds[0], 2)
         stamp = np.array(stamps, dtype=np.int64)
         order = np.argsort(stamp, kind="stable")
-        values = np.array(rows, dtype=np.float64).reshape(-1, width)
+        values = np.array(rows, dtype=np.float64).reshape(len(rows), width)
         return Stream(stamp[order], np.array(logs, dtype=np.int64)[order], values[order])
 
     def stamp_by(self, commands: Stream, odom: Stream) -> Stream:

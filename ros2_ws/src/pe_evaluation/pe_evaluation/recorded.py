@@ -1,8 +1,8 @@
 """Metrics of a recorded run, from its bag alone.
 
-Outcome, steps, margins and violations come from the true poses in ``ground_truth``; what the sim reported in its
-"end" events is compared with them and differences are named.  Interventions and tiers come from the safety
-nodes' status.  Latencies are differences of wall times of receipt:
+Outcome, steps, margins and violations come from the true poses in ``ground_truth``; what the sim reported in
+its "end" events is compared with them and differences are named.  Interventions and tiers come from the
+safety nodes' status.  Latencies are differences of wall times of receipt:
 
     control_period_ms     between consecutive cmd_vel of one robot within an episode
     odom_to_command_ms    from odom stamped t_k to cmd_vel stamped t_k
@@ -152,11 +152,9 @@ def differences(trace: Trace) -> list[str]:
     if not trace.true_poses:
         return []
     found = []
-    for role in ROLES:
-        missing = record.steps + 1 - len(trace.time)
-        if missing > 0:
-            found.append(f"{name}: {missing} of {record.steps + 1} samples of ground_truth are missing")
-            break
+    missing = record.steps + 1 - len(trace.time)
+    if missing > 0:
+        found.append(f"{name}: {missing} of {record.steps + 1} samples of ground_truth are missing")
     if episode.end is None:
         return [*found, f"{name}: its end was not recorded"]
     ours: dict[str, Any] = {
@@ -220,7 +218,8 @@ def identity_from(run: Run) -> dict[str, Any]:
     """What ran, from the manifest in the bag's metadata."""
     manifest = dict(run.manifest)
     seeds = {episode.seed for episode in run.episodes}
-    known = {key: manifest.pop(key, None) for key in ("git_revision", "bundles", "configuration_sha256", "seed")}
+    keys = ("git_revision", "bundles", "configuration_sha256", "seed")
+    known = {key: manifest.pop(key, None) for key in keys}
     if known["seed"] is None and len(seeds) == 1:
         known["seed"] = seeds.pop()
     return identity_of(**known, **{key: value for key, value in manifest.items() if key.isidentifier()})

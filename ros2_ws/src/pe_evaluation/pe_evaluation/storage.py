@@ -1,8 +1,8 @@
 """Raw messages of a recorded bag, whole or broken.
 
 A bag that was closed is read by ``rosbags``.  An MCAP file without its footer (the recorder was killed, the
-disk was full) is refused by every reader that starts from the index, so it is scanned from its beginning instead:
-records are (opcode u8, length u64, content), messages lie in chunks, and whatever is complete is taken.
+disk was full) is refused by every reader that starts from the index, so it is scanned from its beginning
+instead: records are (opcode u8, length u64, content), messages lie in chunks, what is whole is taken.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def read_raw(path: Path) -> RawBag:
         scan_mcap(file, bag)
     metadata = path / "metadata.yaml"
     if path.is_dir() and not metadata.exists():
-        bag.warnings.append("metadata.yaml is missing: the recorder was not closed; its MCAP records were scanned")
+        bag.warnings.append("metadata.yaml is missing: the recorder was not closed; its records were scanned")
     elif path.is_dir():
         bag.custom.update(_custom_of(metadata.read_text(errors="replace")))
     if not bag.complete:
