@@ -34,8 +34,9 @@ from numpy.typing import NDArray
 OPTIMAL = 0
 INFEASIBLE = 1
 
-# Rounding of a sum of three products, with room; and the sine under which two rows count as parallel.
-ROUNDING = 16.0 * np.finfo(np.float64).eps
+# Rounding of a sum of three products, with room; the gap that rounding may open between rows that meet in one
+# point; and the sine under which two rows count as parallel.
+ROUNDING = 32.0 * np.finfo(np.float64).eps
 CONFLICT = 4096.0 * np.finfo(np.float64).eps
 PARALLEL = 64.0 * np.finfo(np.float64).eps
 
@@ -54,20 +55,27 @@ def project(
 
     Returns:
         y0, y1, status, and row indices i, j, k (-1: none).  OPTIMAL: i, j are the active rows.
-        INFEASIBLE: rows i, j, k contradict one another.
+        INFEASIBLE: rows i, j, k contradict one another; a row or point that is not finite counts as
+        infeasible too (b = +inf is a row that never binds).
     """
     y0, y1 = p0, p1
     first, second = -1, -1
+    if not math.isfinite(p0 + p1):
+        return y0, y1, INFEASIBLE, -1, -1, -1
     for i in range(m):
         c0, c1, ci = a[i, 0], a[i, 1], b[i]
         t0, t1 = c0 * y0, c1 * y1
-        if t0 + t1 - ci <= ROUNDING * (abs(t0) + abs(t1) + abs(ci)):
+        # At a violation within rounding |ci| is at most |t0| + |t1|.  NaN and -inf compare as violated.
+        if t0 + t1 - ci <= ROUNDING * (abs(t0) + abs(t1)):
             continue
-        if c0 == 0.0 and c1 == 0.0:
+        if (c0 == 0.0 and c1 == 0.0) or not (math.isfinite(ci) and math.isfinite(c0 + c1)):
             return y0, y1, INFEASIBLE, i, -1, -1
-        # Foot of the point on the line c.y = ci, and the line's direction d.
+        # Foot of the point on the line c.y = ci, and the line's direction d.  A second step, so that a far point
+        # leaves no rounding across the line.
         r = ci - (c0 * p0 + c1 * p1)
         f0, f1 = p0 + r * c0, p1 + r * c1
+        r = ci - (c0 * f0 + c1 * f1)
+        f0, f1 = f0 + r * c0, f1 + r * c1
         d0, d1 = -c1, c0
         low, high = -math.inf, math.inf
         low_row, high_row = -1, -1
@@ -88,7 +96,10 @@ def project(
             elif t > low:
                 low, low_row, low_sine = t, j, -sine
         if low > high:
-            # Least of the larger violation of the two rows along the line; rounding may open such a gap.
+            # Rounding may open such a gap: the widest, measured as violation of the rows, decides.
+            low, high, low_row, high_row = _widest_gap(a, b, i, f0, f1)
+            low_sine = -(a[low_row, 0] * d0 + a[low_row, 1] * d1)
+            high_sine = a[high_row, 0] * d0 + a[high_row, 1] * d1
             gap = (low - high) * low_sine * high_sine / (low_sine + high_sine)
             scale = abs(f0) + abs(f1) + abs(ci) + abs(b[low_row]) + abs(b[high_row])
             if gap > CONFLICT * scale:
@@ -106,6 +117,39 @@ def project(
         if second >= 0:
             y0, y1 = _vertex(a, b, first, second, y0, y1)
     return y0, y1, OPTIMAL, first, second, -1
+
+
+@njit(cache=True, error_model="numpy")
+def _widest_gap(
+    a: NDArray[np.float64], b: NDArray[np.float64], i: int, f0: float, f1: float
+) -> tuple[float, float, int, int]:
+    """The pair of rows before i that lie furthest apart on the line of i, through its foot f.
+
+    The gap of a pair is the violation of both at the best point between them.  The widest gap is the least
+    violation of all rows along the line, and where it is met no other row is violated more.
+
+    Returns:
+        t of the lower bound, t of the upper bound, their rows.
+    """
+    d0, d1 = -a[i, 1], a[i, 0]
+    widest = -math.inf
+    low, high = 0.0, 0.0
+    low_row, high_row = 0, 0
+    for j in range(i):
+        low_sine = -(a[j, 0] * d0 + a[j, 1] * d1)
+        if not low_sine > PARALLEL:
+            continue
+        t_low = -(b[j] - (a[j, 0] * f0 + a[j, 1] * f1)) / low_sine
+        for k in range(i):
+            high_sine = a[k, 0] * d0 + a[k, 1] * d1
+            if not high_sine > PARALLEL:
+                continue
+            t_high = (b[k] - (a[k, 0] * f0 + a[k, 1] * f1)) / high_sine
+            gap = (t_low - t_high) * (low_sine * high_sine / (low_sine + high_sine))
+            if gap > widest:
+                widest = gap
+                low, high, low_row, high_row = t_low, t_high, j, k
+    return low, high, low_row, high_row
 
 
 @njit(cache=True, error_model="numpy")
@@ -131,21 +175,28 @@ def scale_rows(
     a_out: NDArray[np.float64],
     b_out: NDArray[np.float64],
 ) -> None:
-    """Unit rows of the scaled problem: a = g / sqrt(w), both sides over |a|; zero rows stay zero."""
+    """Unit rows of the scaled problem: a = g / sqrt(w), both sides over |a|; zero rows stay zero.
+
+    Rows may be float32 or float64.  A row that is not finite becomes NaN, which :func:`project` refuses.
+    """
     for i in range(m):
-        a0 = g[i, 0] / root_v
-        a1 = g[i, 1] / root_w
+        a0 = float(g[i, 0]) / root_v
+        a1 = float(g[i, 1]) / root_w
         norm = math.sqrt(a0 * a0 + a1 * a1)
         if norm > 1e-150 and norm < 1e150:
-            a_out[i, 0] = a0 / norm
-            a_out[i, 1] = a1 / norm
-            b_out[i] = b[i] / norm
-        else:
-            norm = math.hypot(a0, a1)
-            positive = norm > 0.0
-            a_out[i, 0] = a0 / norm if positive else 0.0
-            a_out[i, 1] = a1 / norm if positive else 0.0
-            b_out[i] = b[i] / norm if positive else b[i]
+            inverse = 1.0 / norm
+            a_out[i, 0] = a0 * inverse
+            a_out[i, 1] = a1 * inverse
+            b_out[i] = float(b[i]) * inverse
+            continue
+        norm = math.hypot(a0, a1)
+        if norm == 0.0:
+            norm = 1.0
+        elif not math.isfinite(norm):
+            a0 = math.nan
+        a_out[i, 0] = a0 / norm
+        a_out[i, 1] = a1 / norm
+        b_out[i] = float(b[i]) / norm
 
 
 @njit(cache=True, error_model="numpy")
@@ -166,7 +217,7 @@ def solve(
         weight_v, weight_w: positive weights.
 
     Returns:
-        v, omega, status and rows i, j, k as :func:`project` returns them.
+        v, omega (0, 0 when infeasible), status and rows i, j, k as :func:`project` returns them.
     """
     m = g.shape[0]
     a = np.empty((m, 2))
@@ -175,6 +226,8 @@ def solve(
     root_w = math.sqrt(weight_w)
     scale_rows(g, b, m, root_v, root_w, a, c)
     y0, y1, status, i, j, k = project(a, c, m, nominal_v * root_v, nominal_w * root_w)
+    if status != OPTIMAL:
+        return 0.0, 0.0, status, i, j, k
     if i < 0:
         return nominal_v, nominal_w, status, i, j, k
     return y0 / root_v, y1 / root_w, status, i, j, k
@@ -203,12 +256,13 @@ def solve_batch(
     for n in range(n_problems):
         p0 = float(nominal[n, 0]) * root_v
         p1 = float(nominal[n, 1]) * root_w
-        violated = False
+        violated = not math.isfinite(p0 + p1)
         for i in range(m):
             t0 = float(g[n, i, 0]) * float(nominal[n, 0])
             t1 = float(g[n, i, 1]) * float(nominal[n, 1])
             ci = float(b[n, i])
-            if t0 + t1 - ci > ROUNDING * (abs(t0) + abs(t1) + abs(ci)):
+            allowed = ROUNDING * (abs(t0) + abs(t1))
+            if not (t0 + t1 - ci <= allowed and allowed < math.inf):
                 violated = True
                 break
         if not violated:
@@ -218,21 +272,7 @@ def solve_batch(
             active[n, 0] = -1
             active[n, 1] = -1
             continue
-        for i in range(m):
-            a0 = float(g[n, i, 0]) / root_v
-            a1 = float(g[n, i, 1]) / root_w
-            norm = math.sqrt(a0 * a0 + a1 * a1)
-            if norm < 1e-150 or norm > 1e150:
-                norm = math.hypot(a0, a1)
-            if norm > 0.0:
-                inverse = 1.0 / norm
-                a[i, 0] = a0 * inverse
-                a[i, 1] = a1 * inverse
-                c[i] = float(b[n, i]) * inverse
-            else:
-                a[i, 0] = 0.0
-                a[i, 1] = 0.0
-                c[i] = float(b[n, i])
+        scale_rows(g[n], b[n], m, root_v, root_w, a, c)
         y0, y1, state, i, j, _ = project(a, c, m, p0, p1)
         status[n] = state
         if state == OPTIMAL:
