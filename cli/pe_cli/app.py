@@ -1,0 +1,31 @@
+"""The Typer application: every command of the project, each from a module of its own.
+
+The command modules import nothing heavy at module level, so that ``./pe --help`` answers at once; what a
+command needs it imports when it runs.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from pe_cli import bag, bench, doctor, evaluate, launch, policy, test
+
+app = typer.Typer(
+    name="pe",
+    help="Pursuit and evasion of unicycle robots behind one control-barrier-function safety filter.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# Words that a command hands on as they are, dashes included.
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+app.command("launch")(launch.launch)
+app.command("evaluate")(evaluate.evaluate)
+app.command("bag")(bag.bag)
+app.command("bench")(bench.bench)
+app.add_typer(policy.app, name="policy")
+app.command("doctor")(doctor.doctor)
+app.command("test", context_settings=_PASS_ON)(test.test)

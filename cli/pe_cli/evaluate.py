@@ -1,0 +1,31 @@
+"""``./pe evaluate``: many episodes of the same game in one process, without ROS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    pursuer: Annotated[str, typer.Option(help="Policy bundle of the pursuer: a name in models/, or a path.")],
+    evader: Annotated[str, typer.Option(help="Policy bundle of the evader: a name in models/, or a path.")],
+    safety: Annotated[str, typer.Option(help="Safety of both robots: rcbf or none.")] = "rcbf",
+    scenario: Annotated[str, typer.Option(help="Scenario: a name in config/scenarios, or a path.")] = "random",
+    robot: Annotated[str, typer.Option(help="Robot: a name in config/robots, or a path.")] = "reference",
+    arena: Annotated[str, typer.Option(help="Arena: a name in config/arena, or a path.")] = "reference",
+    speed_ratio: Annotated[
+        float | None, typer.Option(help="Evader's speed over the pursuer's. Default: the scenario's.")
+    ] = None,
+    episodes: Annotated[int, typer.Option(help="Number of episodes.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the run.", min=0)] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes to share the episodes.", min=1)] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the metrics to this file.", metavar="FILE")] = None,
+) -> None:
+    """Play many episodes in this process, with the code that the nodes run, and print the metrics."""
+    from pe_evaluation.evaluate import Match
+    from pe_evaluation.evaluate_main import run
+
+    match = Match(pursuer, evader, safety, scenario, robot, arena, speed_ratio, seed)
+    raise typer.Exit(run(match, episodes, json, workers))
