@@ -125,6 +125,18 @@ def clamp_command(v: float, omega: float, model: NDArray[np.float64]) -> tuple[f
 
 
 @njit(cache=True)
+def command_from_action(
+    action_v: float, action_omega: float, model: NDArray[np.float64]
+) -> tuple[float, float]:
+    """The nominal command (v, omega) of a policy's action (v / v_max, omega / omega_max), within the limits.
+
+    A policy does not know the wheel-speed coupling; what it asks for is scaled to what the robot can do before
+    the filter sees it, so that limits do not count as interventions.
+    """
+    return clamp_command(action_v * model[V_MAX], action_omega * model[OMEGA_MAX], model)
+
+
+@njit(cache=True)
 def executed_command(v: float, omega: float, model: NDArray[np.float64]) -> tuple[float, float]:
     """The command as the firmware takes it: truncated, then clamped."""
     if not math.isfinite(v):

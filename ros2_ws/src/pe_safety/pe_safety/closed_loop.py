@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pe_core.arena import OBSTACLES_MAX, ArenaConfig
 from pe_core.observation import SIZE, encode_batch
 from pe_core.plant import HISTORY, plant_step
-from pe_core.robot import OMEGA_MAX, RADIUS, V_MAX, RobotModel, clamp_command, executed_command
+from pe_core.robot import RADIUS, RobotModel, command_from_action, executed_command
 from pe_core.rules import body_margin, is_capture
 from pe_core.scenario import Layout
 from pe_safety.barriers import BARRIERS_MAX
@@ -34,7 +34,7 @@ def step_games(
     active: NDArray[np.int64],
     states: NDArray[np.float64],
     histories: NDArray[np.float64],
-    nominal: NDArray[np.float64],
+    actions: NDArray[np.float64],
     half_side: float,
     obstacles: NDArray[np.float64],
     obstacle_count: NDArray[np.int64],
@@ -56,7 +56,7 @@ def step_games(
         active: indices (k,) of running games.
         states: (N, 2, 5): pursuer and evader, (x, y, theta, v, omega).
         histories: (N, 2, K, 2) executed commands, newest first.
-        nominal: (k, 2, 2) nominal commands (v, omega) of the active games.
+        actions: (k, 2, 2) actions of the active games, v / v_max and omega / omega_max.
         obstacles, obstacle_count: (N, 6, 3), (N,).
         models, parameters: (2, .) robots and filter parameters.
         filtered: False passes nominal commands through the robot's limits alone.
@@ -68,21 +68,20 @@ def step_games(
     for k in range(active.shape[0]):
         n = active[k]
         for r in range(2):
-            v, omega = nominal[k, r, 0], nominal[k, r, 1]
+            nominal_v, nominal_omega = command_from_action(actions[k, r, 0], actions[k, r, 1], models[r])
+            v, omega = nominal_v, nominal_omega
             if filtered:
                 v, omega, tier, _, reason = filter_step(
                     states[n, r], v, omega, states[n, 1 - r], True, 0.0, half_side, obstacles[n],
                     obstacle_count[n], models[r], models[1 - r, RADIUS], parameters[r], dt, h,
                 )  # fmt: skip
-                size = correction_size(nominal[k, r, 0], nominal[k, r, 1], v, omega, models[r])
+                size = correction_size(nominal_v, nominal_omega, v, omega, models[r])
                 counts[n, r, INTERVENTIONS] += tier != EXACT or size > INTERVENTION
                 counts[n, r, INFEASIBLE] += tier != EXACT and reason != TURNING
                 counts[n, r, BACKUPS] += tier == BACKUP
                 if math.isfinite(size):
                     corrections[n, r, 0] += size
                     corrections[n, r, 1] = max(corrections[n, r, 1], size)
-            else:
-                v, omega = clamp_command(v, omega, models[r])
             commands[r, 0], commands[r, 1] = v, omega
         for r in range(2):
             for j in range(histories.shape[2] - 1, 0, -1):
@@ -163,9 +162,8 @@ class Games:
 
     def step(self, actions: NDArray[np.float64]) -> None:
         """One control step under ``actions`` (k, 2, 2): per role v / v_max and omega / omega_max."""
-        scale = self._models[:, [V_MAX, OMEGA_MAX]]
         step_games(
-            self.active, self.states, self._histories, np.ascontiguousarray(actions * scale),
+            self.active, self.states, self._histories, np.ascontiguousarray(actions),
             self.config.half_side, self.obstacles, self.obstacle_count, self._models, self._parameters,
             self._filtered, self.config.capture_radius, self.config.dt, self.steps, self.captured,
             self.min_margin, self.violations, self.counts, self.corrections,
