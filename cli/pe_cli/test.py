@@ -52,10 +52,17 @@ def _names_tests(root: Path, word: str) -> bool:
 
 def _parts(words: list[str], quick: bool) -> list[list[str]]:
     """The arguments of each pytest run. Nodes of two tests at once would starve each other on a small machine."""
-    workers = [] if any(word.startswith(("-n", "--numprocesses")) for word in words) else ["-n", str(WORKERS)]
+    words = [*words] if _has(words, "-n", "--numprocesses") else ["-n", str(WORKERS), *words]
+    if _has(words, "-m"):
+        return [words]
     if quick:
-        return [["-m", "not integration and not slow and not system", *workers, *words]]
-    return [["-m", "not integration", *workers, *words], ["-m", "integration", *words]]
+        return [["-m", "not integration and not slow and not system", *words]]
+    alone = words[2:] if words[:2] == ["-n", str(WORKERS)] else words
+    return [["-m", "not integration", *words], ["-m", "integration", *alone]]
+
+
+def _has(words: list[str], *options: str) -> bool:
+    return any(word.startswith(options) for word in words)
 
 
 def _verdict(lint: list[int], tests: list[int]) -> int:
