@@ -52,13 +52,12 @@ def _names_tests(root: Path, word: str) -> bool:
 
 def _parts(words: list[str], quick: bool) -> list[list[str]]:
     """The arguments of each pytest run. Nodes of two tests at once would starve each other on a small machine."""
-    words = [*words] if _has(words, "-n", "--numprocesses") else ["-n", str(WORKERS), *words]
+    workers = [] if _has(words, "-n", "--numprocesses") else ["-n", str(WORKERS)]
     if _has(words, "-m"):
-        return [words]
+        return [[*workers, *words]]
     if quick:
-        return [["-m", "not integration and not slow and not system", *words]]
-    alone = words[2:] if words[:2] == ["-n", str(WORKERS)] else words
-    return [["-m", "not integration", *words], ["-m", "integration", *alone]]
+        return [["-m", "not integration and not slow and not system", *workers, *words]]
+    return [["-m", "not integration", *workers, *words], ["-m", "integration", *words]]
 
 
 def _has(words: list[str], *options: str) -> bool:

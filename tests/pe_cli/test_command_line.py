@@ -1,0 +1,72 @@
+"""The command line as a user meets it: help at once, mistakes in one line, exit statuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pe_cli.app import app
+
+COMMANDS = ("launch", "test", "evaluate", "bag", "bench", "policy", "doctor")
+
+
+def pe(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pe_cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_help_lists_every_command_and_comes_at_once() -> None:
+    durations = []
+    for _ in range(3):
+        start = time.perf_counter()
+        result = pe("--help")
+        durations.append(time.perf_counter() - start)
+    assert result.returncode == 0
+    assert all(command in result.stdout for command in COMMANDS)
+    assert min(durations) < 1.0  # 0.2 s on an idle machine
+
+
+def test_command_line_starts_without_the_heavy_libraries() -> None:
+    heavy = "{'torch', 'numba', 'numpy', 'scipy', 'matplotlib', 'rclpy', 'rosbags'}"
+    program = f"import sys, pe_cli.app; print(sorted({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("policy", "check", "no-such-bundle"), "no-such-bundle"),
+        (("evaluate", "--pursuer", "lead", "--evader", "flee", "--safety", "hope"), "safety"),
+        (("evaluate", "--pursuer", "lead", "--evader", "flee", "--scenario", "nowhere"), "nowhere"),
+    ],
+)
+def test_mistake_of_the_user_is_one_line_and_status_2(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    result = pe(*words, cwd=tmp_path)
+    assert result.returncode == 2
+    message = result.stderr.strip()
+    assert message.startswith("pe: ") and said in message
+    assert len(message.splitlines()) == 1
+    assert "Traceback" not in result.stderr + result.stdout
+
+
+def test_unknown_command_is_status_2() -> None:
+    result = pe("no-such-command")
+    assert result.returncode == 2 and "no-such-command" in result.stderr
+
+
+def test_policy_check_and_show() -> None:
+    assert "lead: sound" in pe("policy", "check", "lead").stdout
+    assert '"role": "pursuer"' in pe("policy", "show", "lead").stdout
