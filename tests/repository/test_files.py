@@ -111,9 +111,9 @@ def test_bringup_links_lead_into_the_repository(folder: str) -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("cd /work/" + "main", True),
-        ("see /home/" + "alice/ws", True),
-        ("/root/" + ".cache", True),
+        ("cd /" + "work/main", True),
+        ("see /" + "home/alice/ws", True),
+        ("/" + "root/.cache", True),
         ("ros2_ws/work/x", False),
         ("source /opt/ros/jazzy/setup.bash", False),
         ("/home/user/ws", False),
