@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-class Suite(str, Enum):
+class Suite(StrEnum):
     """What is measured; each is a module of tests/bench."""
 
     QP = "qp"

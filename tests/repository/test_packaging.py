@@ -6,15 +6,26 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.repository.sources import REPOSITORY, WORKSPACE, imports, package_folders
+from tests.repository.sources import ROS_PACKAGES as PACKAGES
 
 NODES = ("policy", "safety", "state_estimator", "arena_sim", "evaluation_recorder")
-PACKAGES = ("pe_core", "pe_safety", "pe_nodes", "pe_evaluation")
+
+ROSDEP_KEYS = {
+    "yaml": "python3-yaml",
+    "rosbags": "python3-rosbags-pip",
+    **{name: f"python3-{name}" for name in ("numpy", "scipy", "matplotlib", "numba", "torch", "rich", "lz4")},
+    # No key: asked for only where launch_ros is not installed, comes with rosbags, peers to compare with.
+    **dict.fromkeys(("honcho", "backports", "osqp", "qpth", "quadprog")),
+}
+"""What rosdep calls the libraries that we import. ROS packages and our own are called what they are."""
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +129,20 @@ def test_wheel_carries_packages_and_data(tmp_path: Path) -> None:
     for path in ("config/arena/reference.yaml", "launch/pursuit.launch.py", "models/lead/bundle.json"):
         assert f"{share}/{path}" in names
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_manifest_names_what_the_package_imports(package: str) -> None:
+    manifest = ElementTree.parse(WORKSPACE / package / "package.xml").getroot()
+    assert manifest.get("format") == "3"
+    named = {element.text for element in manifest.findall("exec_depend")}
+    imported = {name for path in package_folders()[package].rglob("*.py") for _, name in imports(path)}
+    wanted = {ROSDEP_KEYS.get(name, name) for name in imported - set(sys.stdlib_module_names) - {package, "__future__"}}
+    assert wanted - {None} <= named
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "pe_bringup"])
+def test_one_version_everywhere(package: str) -> None:
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert f"<version>{version}</version>" in (WORKSPACE / package / "package.xml").read_text()
+    assert f'version="{version}"' in (WORKSPACE / package / "setup.py").read_text()
