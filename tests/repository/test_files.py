@@ -26,6 +26,9 @@ LINK = re.compile(r"\b(?:https?|ftp)://([\w.-]+)")
 LINKS_ALLOWED = {"www.apache.org", "doi.org", "arxiv.org", "docs.ros.org", "www.ros.org", "127.0.0.1", "localhost"}
 """Licence, papers and manuals. A package index is the user's setting and is named nowhere in the project."""
 
+INDEX = re.compile(r"--(?:extra-)?index" r"-url\b|--find" r"-links\b|\bpypi" r"\.org\b|\bpython" r"hosted\b")
+"""An index named by an option, or without the scheme that makes it a link."""
+
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b|NotImplemented" r"Error")
 
 
@@ -73,6 +76,11 @@ def test_links_lead_only_to_papers_and_manuals() -> None:
         for host in LINK.findall(path.read_text())
         if host not in LINKS_ALLOWED
     ]
+    assert not faults, "\n".join(faults)
+
+
+def test_no_package_index_is_named() -> None:
+    faults = lines_that_match(INDEX, written())
     assert not faults, "\n".join(faults)
 
 
