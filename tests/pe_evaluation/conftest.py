@@ -48,7 +48,8 @@ def odometry(stamp_ns: int, state: np.ndarray) -> Any:
     x, y, theta, v, omega = (float(value) for value in state)
     point = TYPES["geometry_msgs/msg/Point"](x, y, 0.0)
     turn = TYPES["geometry_msgs/msg/Quaternion"](0.0, 0.0, math.sin(theta / 2), math.cos(theta / 2))
-    pose = TYPES["geometry_msgs/msg/PoseWithCovariance"](TYPES["geometry_msgs/msg/Pose"](point, turn), np.eye(6).ravel())
+    pose = TYPES["geometry_msgs/msg/Pose"](point, turn)
+    pose = TYPES["geometry_msgs/msg/PoseWithCovariance"](pose, np.eye(6).ravel())
     twist = TYPES["geometry_msgs/msg/TwistWithCovariance"](twist_of(v, omega), np.eye(6).ravel())
     return TYPES["nav_msgs/msg/Odometry"](stamped(stamp_ns, "map"), "base_link", pose, twist)
 
@@ -162,7 +163,7 @@ def play(
                 for prefix, state in (("state", own), ("opponent", other)):
                     for key, value in zip(("x", "y", "theta", "v", "omega"), state, strict=True):
                         values[f"{prefix}_{key}"] = float(value)
-                late = int(1e6 * (1.0 + lane + random.gamma(2.0, 0.3)))
+                late = int(1e6 * min(4.5, 1.0 + lane + random.gamma(2.0, 0.3)))
                 name = f"/{role}"
                 messages += [
                     (f"{name}/odom", "nav_msgs/msg/Odometry", wall + 100_000, odometry(now, own)),
@@ -190,7 +191,7 @@ def play(
     manifest = {
         "git_revision": "0123abc", "seed": 7, "scenario": "random", "configuration_sha256": "c" * 64,
         "bundles": {role: {"name": f"scripted-{role}", "sha256": role[0] * 64} for role in ROLES},
-        "robots": {role: profile for role in ROLES}, "safety": dataclasses.asdict(SafetyParameters()),
+        "robots": dict.fromkeys(ROLES, profile), "safety": dataclasses.asdict(SafetyParameters()),
         "arguments": {"episodes": str(episodes), "rate": "0"},
     }  # fmt: skip
     return Recording(messages, manifest, truth)

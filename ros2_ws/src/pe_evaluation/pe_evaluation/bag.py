@@ -335,8 +335,8 @@ class _Decoder:
         last = max((int(truth.stamp_ns[-1]) for truth in truths if len(truth)), default=0)
         ordered = sorted(starts.values(), key=lambda event: int(event["start_ns"]))
         episodes = []
-        for event, following in zip(ordered, [*ordered[1:], None], strict=True):
-            limit = last if following is None else int(following["start_ns"]) - 1
+        for place, event in enumerate(ordered):
+            limit = int(ordered[place + 1]["start_ns"]) - 1 if place + 1 < len(ordered) else last
             try:
                 episodes.append(_episode(event, ends.get(int(event["index"])), limit))
             except (KeyError, TypeError, ValueError) as error:

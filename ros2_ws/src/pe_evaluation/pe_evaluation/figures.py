@@ -45,6 +45,7 @@ STYLE = {
     "axes.titlesize": 8.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.02,
     "axes.labelsize": 8.0,
     "axes.edgecolor": "#555555",
     "axes.linewidth": 0.6,

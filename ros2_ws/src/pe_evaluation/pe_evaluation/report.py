@@ -10,7 +10,6 @@ import base64
 import html
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -19,6 +18,7 @@ from pe_evaluation.bag import Run
 from pe_evaluation.distributions import aggregate_figure, heat_figure, latency_figure
 from pe_evaluation.figures import episode_figure, svg
 from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, Metrics, RobotCounts, ratio
+from pe_evaluation.page_style import STYLE_SHEET
 from pe_evaluation.recorded import Trace, control_periods, odom_to_command, solve_times
 from pe_evaluation.tables import audit_line, percent, rows_of, unit, worst_line
 
@@ -32,7 +32,6 @@ HEAT_FROM = 10
 def render(run: Run, traces: Sequence[Trace], metrics: Metrics) -> str:
     """The page."""
     chosen = choose(traces)
-    style = resources.files("pe_evaluation").joinpath("report.css").read_text(encoding="utf-8")
     sections = [
         _header(run, metrics),
         _notes(metrics),
@@ -57,7 +56,7 @@ def render(run: Run, traces: Sequence[Trace], metrics: Metrics) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{style}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
+        f"<title>{title}</title><style>{STYLE_SHEET}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
     )
 
 
@@ -82,9 +81,10 @@ def choose(traces: Sequence[Trace]) -> list[Trace]:
 
 _LEGEND = (
     '<p class="note">From above: the line\'s core shows the body margin, its edge the robot; arrows show how the '
-    "filter changed the velocity of the control point; dots stand five seconds apart; dashed, the capture radius. "
-    "Below: h of every barrier on a logarithmic scale from 10⁻⁴ (walls in m, circles in m²), then nominal commands "
-    "in grey and executed ones in colour; yellow marks relaxed, pink backup, grey stopped control steps.</p>"
+    "filter changed the velocity of the control point, turns by a longer lever; dots stand five seconds apart; dashed, "
+    "the capture radius. Below: h of every barrier on a logarithmic scale from 10⁻⁴ (walls in m, circles in m²), then "
+    "nominal commands in grey and executed ones in colour; yellow marks relaxed, pink backup, grey stopped control "
+    "steps.</p>"
 )
 
 

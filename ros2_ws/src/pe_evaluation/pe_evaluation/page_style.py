@@ -1,3 +1,6 @@
+"""The style sheet of ``report.html``; a module, so that it is installed wherever the code is."""
+
+STYLE_SHEET = """
 :root { --ink: #1f2328; --faint: #626a73; --line: #e3e1dc; --ground: #faf9f7; --card: #fff;
   --good: #1a7f4b; --bad: #b3261e; --warn: #8a6100; --link: #0072b2; }
 * { box-sizing: border-box; }
@@ -39,3 +42,4 @@ code, pre { font: 12.5px/1.45 ui-monospace, "SFMono-Regular", Consolas, monospac
 pre { margin: 6px 0; padding: 10px; background: #f3f2ee; border-radius: 6px; overflow-x: auto; }
 summary { cursor: pointer; color: var(--link); }
 @media print { body { background: #fff; } main { max-width: none; padding: 0; } article { break-inside: avoid; } }
+"""
