@@ -9,7 +9,9 @@ interval that the earlier rows leave.  At most two rows are active.  O(m) where 
 worst, no iteration, no tolerance to tune: comparisons allow for rounding alone.
 
 Infeasible means that an interval is empty; then the row of the line and the two that bound the interval carry a
-Farkas certificate: lambda >= 0, G^T lambda = 0, b^T lambda < 0 (:func:`farkas_certificate`).
+Farkas certificate: lambda >= 0, G^T lambda = 0, b^T lambda < 0 (:func:`farkas_certificate`).  Rows that are
+parallel but for rounding count as parallel: a command that exists only dozens of times further out than the rows'
+distances from the origin is not found.
 
 Gradient, with a = W^(-1/2) g the active rows, s = a.a, mu = (a.y_nom - b) / s, and gbar = dL/dy:
 
@@ -38,7 +40,7 @@ INFEASIBLE = 1
 # point; and the sine under which two rows count as parallel.
 ROUNDING = 32.0 * np.finfo(np.float64).eps
 CONFLICT = 4096.0 * np.finfo(np.float64).eps
-PARALLEL = 64.0 * np.finfo(np.float64).eps
+PARALLEL = 16.0 * np.finfo(np.float64).eps
 
 
 @njit(cache=True, error_model="numpy")
@@ -70,12 +72,9 @@ def project(
             continue
         if (c0 == 0.0 and c1 == 0.0) or not (math.isfinite(ci) and math.isfinite(c0 + c1)):
             return y0, y1, INFEASIBLE, i, -1, -1
-        # Foot of the point on the line c.y = ci, and the line's direction d.  A second step, so that a far point
-        # leaves no rounding across the line.
-        r = ci - (c0 * p0 + c1 * p1)
-        f0, f1 = p0 + r * c0, p1 + r * c1
-        r = ci - (c0 * f0 + c1 * f1)
-        f0, f1 = f0 + r * c0, f1 + r * c1
+        # The line c.y = ci as f + t d.  f is the foot of the origin, not of the point: a far point would leave
+        # its rounding in every t.
+        f0, f1 = ci * c0, ci * c1
         d0, d1 = -c1, c0
         low, high = -math.inf, math.inf
         low_row, high_row = -1, -1
@@ -101,17 +100,17 @@ def project(
             low_sine = -(a[low_row, 0] * d0 + a[low_row, 1] * d1)
             high_sine = a[high_row, 0] * d0 + a[high_row, 1] * d1
             gap = (low - high) * low_sine * high_sine / (low_sine + high_sine)
-            scale = abs(f0) + abs(f1) + abs(ci) + abs(b[low_row]) + abs(b[high_row])
+            scale = abs(ci) + abs(b[low_row]) + abs(b[high_row])
             if gap > CONFLICT * scale:
                 return y0, y1, INFEASIBLE, i, low_row, high_row
             middle = (low * low_sine + high * high_sine) / (low_sine + high_sine)
             low = middle
             high = middle
         first, second = i, -1
-        t = 0.0
-        if low > 0.0:
+        t = p0 * d0 + p1 * d1
+        if t < low:
             t, second = low, low_row
-        elif high < 0.0:
+        elif t > high:
             t, second = high, high_row
         y0, y1 = f0 + t * d0, f1 + t * d1
         if second >= 0:
@@ -365,6 +364,8 @@ def farkas_certificate(
     picked = [row for row in rows if row >= 0]
     multipliers = np.zeros(len(b))
     norms = np.hypot(g[:, 0], g[:, 1])
+    if len(picked) == 0:
+        raise ValueError("no rows contradict one another")
     if len(picked) == 1:
         values = np.ones(1)
     elif len(picked) == 2:
@@ -379,7 +380,7 @@ def farkas_certificate(
             ]
         )
         values = cross if cross.sum() > 0.0 else -cross
-    if len(picked) == 0 or (values < 0.0).any():
+    if (values < 0.0).any():
         raise ValueError(f"rows {rows} do not contradict one another")
     multipliers[picked] = values / np.abs(values).max()
     if float(b @ multipliers) >= 0.0:

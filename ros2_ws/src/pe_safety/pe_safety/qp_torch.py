@@ -31,7 +31,7 @@ INFEASIBLE = 1
 # As in pe_safety.qp.  TorchScript reads no globals: functions take them as default arguments.
 ROUNDING = 32.0 * 2.220446049250313e-16
 CONFLICT = 4096.0 * 2.220446049250313e-16
-PARALLEL = 64.0 * 2.220446049250313e-16
+PARALLEL = 16.0 * 2.220446049250313e-16
 
 
 def unusable(G: Tensor, b: Tensor, u_nom: Tensor) -> Tensor:
@@ -75,17 +75,16 @@ def search(
             a1.gather(1, column).squeeze(1),
             c.gather(1, column).squeeze(1),
         )
-        # Foot of the point on the row's line; once more, so that a far point leaves no rounding across the line.
-        r = ci - c0 * p0 - c1 * p1
-        f0, f1 = p0 + r * c0, p1 + r * c1
-        r = ci - c0 * f0 - c1 * f1
-        f0, f1 = f0 + r * c0, f1 + r * c1
+        # The row's line as f + t (-c1, c0).  f is the foot of the origin, not of the point: a far point would
+        # leave its rounding in every t.
+        f0, f1 = ci * c0, ci * c1
+        t = p1 * c0 - p0 * c1
         conflict = (c0 == 0.0) & (c1 == 0.0)
-        y0, y1 = f0, f1
         second = torch.full_like(row, -1)
+        y0, y1 = f0 - t * c1, f1 + t * c0
         if work.shape[1] > 0:
             e0, e1, ej = a0.gather(1, work), a1.gather(1, work), c.gather(1, work)
-            clash, t, bound = clamp_on_line(c0, c1, ci, f0, f1, e0, e1, ej)
+            clash, t, bound = clamp_on_line(t, c0, c1, ci, f0, f1, e0, e1, ej)
             conflict = conflict | clash
             bounded = bound >= 0
             pick = bound.clamp(min=0).unsqueeze(1)
@@ -119,6 +118,7 @@ def search(
 
 
 def clamp_on_line(
+    t_nom: Tensor,
     c0: Tensor,
     c1: Tensor,
     ci: Tensor,
@@ -130,9 +130,10 @@ def clamp_on_line(
     flat: float = PARALLEL,
     tolerance: float = CONFLICT,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Clamp t = 0 on lines f + t (-c1, c0) to what the rows e leave.
+    """Clamp t_nom on lines f + t (-c1, c0) to what the rows e leave.
 
     Args:
+        t_nom: the projection's place on the line (K,).
         c0, c1, ci, f0, f1: the line's unit row, its right-hand side and the foot (K,).
         e0, e1, ej: the other rows (K, k).
 
@@ -161,8 +162,7 @@ def clamp_on_line(
         k = e0.shape[1]
         low_pick, high_pick = place.div(k, rounding_mode="floor"), place.remainder(k)
         low_row, high_row = torch.where(crossed, low_pick, low_row), torch.where(crossed, high_pick, high_row)
-        limit = f0.abs() + f1.abs() + ci.abs()
-        limit = limit + ej.gather(1, low_row.unsqueeze(1)).squeeze(1).abs()
+        limit = ci.abs() + ej.gather(1, low_row.unsqueeze(1)).squeeze(1).abs()
         limit = limit + ej.gather(1, high_row.unsqueeze(1)).squeeze(1).abs()
         conflict = conflict | (crossed & (widest > tolerance * limit))
         up, down = (
@@ -176,8 +176,8 @@ def clamp_on_line(
         total = torch.where(crossed, up + down, 1.0)
         middle = torch.where(crossed, below * down + above * up, 0.0) / total
         low, high = torch.where(crossed, middle, low), torch.where(crossed, middle, high)
-    bound = torch.where(low > 0.0, low_row, torch.where(high < 0.0, high_row, -1))
-    return conflict, low.clamp(min=0.0).minimum(high), bound
+    bound = torch.where(t_nom < low, low_row, torch.where(t_nom > high, high_row, -1))
+    return conflict, t_nom.maximum(low).minimum(high), bound
 
 
 def active_set_solution(
