@@ -297,8 +297,8 @@ def _check_golden(bundle: PolicyBundle, golden: dict[str, Any]) -> None:
     wanted = np.asarray(golden["output"], float)
     if output.shape != wanted.shape or not np.isfinite(output).all():
         raise BundleError(f"policy '{name}': the model's output {output.shape} is not finite of shape {wanted.shape}")
-    error = float(np.abs(output - wanted).max())
-    if error > GOLDEN_TOLERANCE[dtype]:
+    miss = float(np.abs(output - wanted).max())
+    if miss > GOLDEN_TOLERANCE[dtype]:
         raise BundleError(
-            f"policy '{name}': golden output is missed by {error:.3g}; allowed: {GOLDEN_TOLERANCE[dtype]:g}"
+            f"policy '{name}': golden output is missed by {miss:.3g}; allowed: {GOLDEN_TOLERANCE[dtype]:g}"
         )

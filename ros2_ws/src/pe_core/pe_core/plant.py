@@ -1,7 +1,8 @@
 """What a commanded robot does: truncation, limits, dead time, first-order lag, exact arcs.
 
-One control period is cut into substeps in which the velocity is constant; the lag is the exact solution of
-v' = (v_command - v) / lag over each substep.  Without delay and lag one step is one exact arc.
+The command in force changes at the exact end of its dead time.  Between changes the velocity follows
+v' = (v_command - v) / lag, whose mean over a substep is known exactly; the robot drives an arc with that mean.
+Without delay and lag one step is one exact arc.
 """
 
 from __future__ import annotations
@@ -17,35 +18,103 @@ from pe_core.unicycle import arc_step
 
 SUBSTEPS = 10
 HISTORY = 64
+_INSTANT = 1e-9
+
+
+@njit(cache=True)
+def advance(
+    state: NDArray[np.float64],
+    history: NDArray[np.float64],
+    model: NDArray[np.float64],
+    dt: float,
+    since: float,
+    duration: float,
+) -> None:
+    """Advance ``state`` (x, y, theta, v, omega) by ``duration`` [s] in place.
+
+    Args:
+        state: shape (5,); after the call (v, omega) is the velocity at the end.
+        history: executed commands (v, omega), newest first, one per control period, shape (K, 2); before the
+            oldest the robot is taken to have done the same as then.
+        model: ``RobotModel.as_array()``.
+        dt: control period [s].
+        since: how long ago, at the start, the newest command was sent [s].
+        duration: [s].
+    """
+    delay = model[DELAY]
+    now = since
+    end = since + duration
+    while end - now > _INSTANT:
+        # Command i was sent at -i dt and acts from delay - i dt on.
+        index = max(0, math.ceil((delay - now) / dt - _INSTANT))
+        until = end if index == 0 else min(end, delay - (index - 1) * dt)
+        row = min(index, history.shape[0] - 1)
+        _follow(state, history[row, 0], history[row, 1], model[LAG], dt, until - now)
+        now = until
+
+
+@njit(cache=True)
+def _follow(state: NDArray[np.float64], v: float, omega: float, lag: float, dt: float, duration: float) -> None:
+    if lag == 0.0:
+        state[3] = v
+        state[4] = omega
+        state[0], state[1], state[2] = arc_step(state[0], state[1], state[2], v, omega, duration)
+        return
+    steps = max(1, math.ceil(SUBSTEPS * duration / dt - _INSTANT))
+    h = duration / steps
+    keep = math.exp(-h / lag)
+    share = lag * (1.0 - keep) / h
+    for _ in range(steps):
+        mean_v = v + (state[3] - v) * share
+        mean_omega = omega + (state[4] - omega) * share
+        state[0], state[1], state[2] = arc_step(state[0], state[1], state[2], mean_v, mean_omega, h)
+        state[3] = v + (state[3] - v) * keep
+        state[4] = omega + (state[4] - omega) * keep
 
 
 @njit(cache=True)
 def plant_step(
     state: NDArray[np.float64], history: NDArray[np.float64], model: NDArray[np.float64], dt: float
 ) -> None:
-    """Advance ``state`` (x, y, theta, v, omega) by ``dt`` [s] in place.
+    """Advance ``state`` by one control period ``dt`` [s] in place, the newest command having just been sent."""
+    advance(state, history, model, dt, 0.0, dt)
 
-    Args:
-        state: shape (5,); after the call (v, omega) is the velocity at the end of the step.
-        history: executed commands (v, omega), newest first, shape (HISTORY, 2), one per control step.
-        model: ``RobotModel.as_array()``.
-        dt: control period [s]; the delay may be any fraction of it.
+
+@njit(cache=True)
+def state_at_actuation(
+    state: NDArray[np.float64],
+    history: NDArray[np.float64],
+    model: NDArray[np.float64],
+    dt: float,
+    since: float,
+    age: float,
+    out: NDArray[np.float64],
+) -> None:
+    """Write the state at which a command sent now begins to act: ``age`` [s] from the state's stamp to now, and
+    the dead time from now on, under the commands sent before.
+
+    ``since`` [s] is the time from the newest command's sending to the state's stamp; see :func:`advance`.
     """
-    lag = model[LAG]
-    delay = model[DELAY]
-    if lag == 0.0 and delay == 0.0:
-        state[3] = history[0, 0]
-        state[4] = history[0, 1]
-        state[0], state[1], state[2] = arc_step(state[0], state[1], state[2], state[3], state[4], dt)
-        return
-    h = dt / SUBSTEPS
-    keep = math.exp(-h / lag) if lag > 0.0 else 0.0
-    for k in range(SUBSTEPS):
-        behind = delay - (k + 0.5) * h
-        index = 0 if behind <= 0.0 else min(int(behind / dt) + 1, history.shape[0] - 1)
-        state[3] = history[index, 0] + keep * (state[3] - history[index, 0])
-        state[4] = history[index, 1] + keep * (state[4] - history[index, 1])
-        state[0], state[1], state[2] = arc_step(state[0], state[1], state[2], state[3], state[4], h)
+    for k in range(5):
+        out[k] = state[k]
+    ahead = age + model[DELAY]
+    if ahead > 0.0:
+        advance(out, history, model, dt, since, ahead)
+
+
+@njit(cache=True)
+def stopping_pose(state: NDArray[np.float64], lag: float, out: NDArray[np.float64]) -> None:
+    """Write the pose at which a robot in ``state`` would come to rest if told to stop, and its velocity as it is.
+
+    With lag tau the robot runs on for v tau and omega tau; substituting sigma = tau (1 - exp(-t / tau)),
+
+        integral_0^inf v exp(-t/tau) e(theta(t)) dt = integral_0^tau v e(theta + omega sigma) dsigma
+
+    which is the exact arc of duration tau at constant (v, omega).
+    """
+    out[0], out[1], out[2] = arc_step(state[0], state[1], state[2], state[3], state[4], lag)
+    out[3] = state[3]
+    out[4] = state[4]
 
 
 class Plant:

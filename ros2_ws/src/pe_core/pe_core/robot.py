@@ -130,10 +130,11 @@ def command_from_action(
 ) -> tuple[float, float]:
     """The nominal command (v, omega) of a policy's action (v / v_max, omega / omega_max), within the limits.
 
-    A policy does not know the wheel-speed coupling; what it asks for is scaled to what the robot can do before
-    the filter sees it, so that limits do not count as interventions.
+    A policy knows neither the wheel-speed coupling nor the resolution of commands; what it asks for becomes what
+    the robot can do before the filter sees it, so that neither counts as an intervention.
     """
-    return clamp_command(action_v * model[V_MAX], action_omega * model[OMEGA_MAX], model)
+    v, omega = clamp_command(action_v * model[V_MAX], action_omega * model[OMEGA_MAX], model)
+    return truncate(v, model[V_QUANTUM]), truncate(omega, model[OMEGA_QUANTUM])
 
 
 @njit(cache=True)

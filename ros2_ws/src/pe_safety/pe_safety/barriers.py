@@ -35,6 +35,16 @@ which, for sigma = sign(omega), |psi| <= Psi = omega_max dt / 2, 0 <= v <= V and
 that faces a wall at h = 0 can turn.  |omega| makes two rows of each barrier, one a sign.  The dt^2 term of
 |q - o|^2 is >= 0 and dropped.  All error terms are at least quadratic in time, so the bound (1 - s gamma) h
 also holds between the samples, s in [0, 1].  This is within, and at most, 1/2 dt^2 |omega| sqrt(v^2 + d^2 omega^2).
+Lag.  The state that the rows are made for is where a command begins to act; a robot with first-order lag tau is
+taken at its stopping pose (``pe_core.plant.stopping_pose``), which u = 0 does not move.  From there u held for dt
+moves it by the step above plus an error of at most
+
+    1/2 kappa tau^2 (u_v |omega| + |u_omega| |v|),    kappa = 1 - exp(-dt / tau),  (v, omega) the present velocity
+
+because u adds to v(t) the pulse u_v w(t), w >= 0, integral of w = dt, and to theta(t) u_omega W(t), W the integral
+of w; the added path errs in direction by |omega| tau exp(-t/tau) + |u_omega| W, the old one by |u_omega| W, and
+integral w exp(-t/tau) dt = kappa tau / 2, integral w W dt = dt^2 / 2 (the arc error again).
+
 At u = 0 the static rows read 0 <= rate h: with v_min <= 0 standing still is always allowed inside the safe set.
 
 The opponent moves.  Its velocity v_o enters as the closing speed c = n^T v_o + error:
@@ -58,7 +68,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_core.arena import OBSTACLES_MAX
-from pe_core.robot import OMEGA_MAX, RADIUS, TRACK, V_MAX, V_MIN, VCP_OFFSET, WHEEL_SPEED_MAX
+from pe_core.robot import DELAY, LAG, OMEGA_MAX, RADIUS, TRACK, V_MAX, V_MIN, VCP_OFFSET, WHEEL_SPEED_MAX
 from pe_safety.parameters import ARC, COOPERATIVE, MARGIN, OPPONENT_SPEED_ERROR, RATE
 
 WALLS = ("wall_east", "wall_west", "wall_north", "wall_south")
@@ -96,6 +106,21 @@ def arc_coefficient(sigma: float, cos_beta: float, sin_beta: float, model: NDArr
     per_psi = forward * (toward + 2.0 / 3.0 * half_turn * behind) + reverse * (away + 2.0 / 3.0 * half_turn * ahead)
     per_psi += d * half_turn * (2.0 * behind + 4.0 / 3.0 * half_turn * away)
     return 0.5 * per_psi
+
+
+@njit(cache=True)
+def reaction_margin(own: NDArray[np.float64], opponent: NDArray[np.float64]) -> float:
+    """How far [m] the opponent may come before either robot's next command acts, and while it comes to rest."""
+    return opponent[V_MAX] * (own[DELAY] + opponent[DELAY] + opponent[LAG])
+
+
+@njit(cache=True)
+def lag_coefficients(v: float, omega: float, lag: float, dt: float) -> tuple[float, float]:
+    """Bounds on the rate of the stopping pose's extra error per u_v [1] and per |u_omega| [m]; module docstring."""
+    if lag <= 0.0:
+        return 0.0, 0.0
+    factor = 0.5 * (1.0 - math.exp(-dt / lag)) * lag * lag / dt
+    return factor * abs(omega), factor * abs(v)
 
 
 @njit(cache=True)
@@ -179,7 +204,8 @@ def barrier_rows(
     """Write the rows G u <= b [m/s] of every barrier that some admissible command could break.
 
     Args:
-        state, opponent: (x, y, theta, v, omega), shape (5,).
+        state: (x, y, theta) of the stopping pose and the velocity (v, omega) at actuation, shape (5,).
+        opponent: (x, y, theta, v, omega), shape (5,).
         h: barrier values from :func:`barrier_values`.
         g, b, owner: rows (ROWS_MAX, 2), right-hand sides and barrier index of each row, written from ``start``.
 
@@ -197,6 +223,8 @@ def barrier_rows(
     fastest = math.hypot(max(-model[V_MIN], model[V_MAX]), d * model[OMEGA_MAX])
     if with_arc:
         fastest += model[OMEGA_MAX] * (max(-model[V_MIN], model[V_MAX]) * dt + d * model[OMEGA_MAX] * dt)
+    per_v, per_omega = lag_coefficients(state[3], state[4], model[LAG], dt)
+    fastest += per_v * max(-model[V_MIN], model[V_MAX]) + per_omega * model[OMEGA_MAX]
     row = start
     count = 4 + obstacle_count + (1 if has_opponent else 0)
     for k in range(count):
@@ -229,13 +257,16 @@ def barrier_rows(
         cos_beta = -(nx * c + ny * s)
         sin_beta = -(-nx * s + ny * c)
         b[row], owner[row] = budget, k
-        g[row, 0], g[row, 1] = cos_beta, d * sin_beta
+        g[row, 0], g[row, 1] = cos_beta + per_v, d * sin_beta
         row += 1
-        if with_arc:
-            g[row - 1, 1] += arc_coefficient(1.0, cos_beta, sin_beta, model, dt)
+        if with_arc or per_omega > 0.0:
+            left, right = per_omega, per_omega
+            if with_arc:
+                left += arc_coefficient(1.0, cos_beta, sin_beta, model, dt)
+                right += arc_coefficient(-1.0, cos_beta, sin_beta, model, dt)
+            g[row - 1, 1] += left
             b[row], owner[row] = budget, k
-            g[row, 0] = cos_beta
-            g[row, 1] = d * sin_beta - arc_coefficient(-1.0, cos_beta, sin_beta, model, dt)
+            g[row, 0], g[row, 1] = cos_beta + per_v, d * sin_beta - right
             row += 1
     return row
 

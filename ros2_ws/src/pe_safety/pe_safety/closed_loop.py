@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from pe_core.arena import OBSTACLES_MAX, ArenaConfig
 from pe_core.observation import SIZE, encode_batch
-from pe_core.plant import HISTORY, plant_step
+from pe_core.plant import HISTORY, plant_step, state_at_actuation
 from pe_core.robot import RADIUS, RobotModel, command_from_action, executed_command
 from pe_core.rules import body_margin, is_capture
 from pe_core.scenario import Layout
-from pe_safety.barriers import BARRIERS_MAX
+from pe_safety.barriers import BARRIERS_MAX, reaction_margin
 from pe_safety.filter import INTERVENTION
 from pe_safety.ladder import BACKUP, EXACT, TURNING, correction_size, filter_step
 from pe_safety.parameters import SafetyParameters
@@ -65,14 +65,17 @@ def step_games(
     """
     h = np.empty(BARRIERS_MAX)
     commands = np.empty((2, 2))
+    ahead = np.empty(5)
     for k in range(active.shape[0]):
         n = active[k]
         for r in range(2):
             nominal_v, nominal_omega = command_from_action(actions[k, r, 0], actions[k, r, 1], models[r])
             v, omega = nominal_v, nominal_omega
             if filtered:
+                state_at_actuation(states[n, r], histories[n, r], models[r], dt, dt, 0.0, ahead)
                 v, omega, tier, _, reason = filter_step(
-                    states[n, r], v, omega, states[n, 1 - r], True, 0.0, half_side, obstacles[n],
+                    ahead, v, omega, states[n, 1 - r], True, reaction_margin(models[r], models[1 - r]),
+                    half_side, obstacles[n],
                     obstacle_count[n], models[r], models[1 - r, RADIUS], parameters[r], dt, h,
                 )  # fmt: skip
                 size = correction_size(nominal_v, nominal_omega, v, omega, models[r])

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_core.arena import OBSTACLES_MAX, Arena
-from pe_core.robot import RobotModel
+from pe_core.plant import stopping_pose
+from pe_core.robot import LAG, RobotModel
 from pe_safety import ladder
-from pe_safety.barriers import BARRIERS_MAX, barrier_names, barrier_values
+from pe_safety.barriers import BARRIERS_MAX, barrier_names, barrier_values, reaction_margin
 from pe_safety.parameters import SafetyParameters
 
 INTERVENTION = 1e-3
@@ -80,6 +81,7 @@ class SafetyFilter:
         self._parameters = parameters.as_array(dt)
         self._opponent_radius = opponent.radius if opponent is not None else 0.0
         self._opponent_speed = opponent.v_max if opponent is not None else 0.0
+        self._reaction = reaction_margin(self._model, opponent.as_array()) if opponent is not None else 0.0
         self._h = np.empty(BARRIERS_MAX)
         self._obstacles = np.zeros((OBSTACLES_MAX, 3))
 
@@ -100,7 +102,8 @@ class SafetyFilter:
         """Filter one nominal command.
 
         Args:
-            state: own (x, y, theta, v, omega), map frame.
+            state: own (x, y, theta, v, omega) where a command sent now begins to act, map frame
+                (``pe_core.plant.state_at_actuation``).
             nominal: (v, omega) [m/s, rad/s].
             opponent: like ``state``; None where there is no opponent to keep clear of.
             arena: walls and obstacles.
@@ -137,6 +140,7 @@ class SafetyFilter:
         """Barrier values by name at a state, as :meth:`step` computes them."""
         own, other, present, margin = self._inputs(state, opponent, opponent_age)
         count = len(arena.obstacles)
+        stopping_pose(own.copy(), self._model[LAG], own)
         barrier_values(
             own, other, present, margin, arena.half_side, arena.obstacles, count, self._model,
             self._opponent_radius, self.parameters.margin, self._h,
@@ -153,4 +157,4 @@ class SafetyFilter:
         present = opponent is not None and self.opponent is not None
         other = np.array(opponent, dtype=np.float64) if present else np.zeros(5)
         age = opponent_age if math.isfinite(opponent_age) else math.inf
-        return own, other, present, self._opponent_speed * max(age, 0.0)
+        return own, other, present, self._reaction + self._opponent_speed * max(age, 0.0)

@@ -21,7 +21,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pe_core.robot import OMEGA_MAX, RADIUS, TRACK, V_MAX, WHEEL_SPEED_MAX, clamp_command
+from pe_core.plant import stopping_pose
+from pe_core.robot import (
+    LAG,
+    OMEGA_MAX,
+    OMEGA_QUANTUM,
+    RADIUS,
+    TRACK,
+    V_MAX,
+    V_MIN,
+    V_QUANTUM,
+    WHEEL_SPEED_MAX,
+    clamp_command,
+    executed_command,
+)
 from pe_core.unicycle import wrap_angle
 from pe_safety.barriers import (
     ARENA,
@@ -67,7 +80,9 @@ def filter_step(
     """Filter one nominal command.
 
     Args:
-        state, opponent: (x, y, theta, v, omega), map frame, shape (5,).
+        state: (x, y, theta, v, omega) where a command begins to act, map frame, shape (5,); a robot with lag is
+            taken at its stopping pose.
+        opponent: (x, y, theta, v, omega), shape (5,).
         nominal_v, nominal_omega: nominal command [m/s, rad/s].
         opponent_margin: what an old opponent state may hide [m].
         obstacles: (n, 3) with the first ``obstacle_count`` rows in use.
@@ -78,6 +93,8 @@ def filter_step(
     Returns:
         v, omega, tier, slack [m/s], reason.
     """
+    pose = np.empty(5)
+    stopping_pose(state, model[LAG], pose)
     for k in range(5):
         if not math.isfinite(state[k]):
             h[:] = math.nan
@@ -86,7 +103,7 @@ def filter_step(
             h[:] = math.nan
             return 0.0, 0.0, BACKUP, 0.0, BAD_OPPONENT
     count = barrier_values(
-        state, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
+        pose, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
         opponent_radius, parameters[MARGIN], h,
     )  # fmt: skip
     if not (math.isfinite(nominal_v) and math.isfinite(nominal_omega)):
@@ -99,7 +116,7 @@ def filter_step(
     owner = np.empty(ROWS_MAX, np.int64)
     bounds = bound_rows(model, g, b)
     rows = barrier_rows(
-        state, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
+        pose, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
         opponent_radius, parameters, dt, h, g, b, owner, bounds,
     )  # fmt: skip
     root_v = math.sqrt(parameters[WEIGHT_V])
@@ -117,16 +134,18 @@ def filter_step(
         else:
             v, omega = clamp_command(y0 / root_v, y1 / root_w, model)
             if _turn_denied(v, omega, nominal_omega, model):
-                v, omega = clamp_command(0.0, nominal_omega, model)
+                v, omega = executed_command(0.0, nominal_omega, model)
                 return v, omega, BACKUP, 0.0, TURNING
+        if model[V_QUANTUM] > 0.0 or model[OMEGA_QUANTUM] > 0.0:
+            v, omega = _snap(g, b, rows, v, omega, parameters, model)
         return v, omega, EXACT, 0.0, NO_REASON
     v, omega, slack, solved = _relax(
         g, b, owner, bounds, rows, obstacle_count, root_v, root_w, nominal_v, nominal_omega
     )
     if solved:
-        v, omega = clamp_command(v, omega, model)
+        v, omega = executed_command(v, omega, model)
         if _turn_denied(v, omega, nominal_omega, model):
-            v, omega = clamp_command(0.0, nominal_omega, model)
+            v, omega = executed_command(0.0, nominal_omega, model)
             return v, omega, BACKUP, slack, TURNING
         if _keeps_out(g, b, bounds, rows, 1.0 / (parameters[RATE] * dt), v, omega):
             return v, omega, RELAXED, slack, NO_REASON
@@ -134,6 +153,54 @@ def filter_step(
         state, opponent, has_opponent, half_side, obstacles, obstacle_count, model, opponent_radius, dt
     )
     return v, omega, BACKUP, slack, UNSAFE_RELAXATION if solved else NO_COMMAND
+
+
+@njit(cache=True)
+def _snap(
+    g: NDArray[np.float64],
+    b: NDArray[np.float64],
+    rows: int,
+    v: float,
+    omega: float,
+    parameters: NDArray[np.float64],
+    model: NDArray[np.float64],
+) -> tuple[float, float]:
+    """The command of the robot's resolution that is nearest to (v, omega) and meets every row.
+
+    Of the two turn rates and two speeds around the command, then of ever lower speeds, the cheapest that is
+    allowed; standing still where none is.
+    """
+    low_v, step_v = _grid(v, model[V_QUANTUM])
+    low_omega, step_omega = _grid(omega, model[OMEGA_QUANTUM])
+    best = math.inf
+    best_v, best_omega = 0.0, 0.0
+    speed = low_v + step_v
+    while speed >= min(model[V_MIN], 0.0) - 1e-12:
+        for turn in (low_omega, low_omega + step_omega):
+            cost = parameters[WEIGHT_V] * (speed - v) ** 2 + parameters[WEIGHT_OMEGA] * (turn - omega) ** 2
+            if cost < best:
+                allowed = True
+                for row in range(rows):
+                    if g[row, 0] * speed + g[row, 1] * turn > b[row] + 1e-12:
+                        allowed = False
+                        break
+                if allowed:
+                    best, best_v, best_omega = cost, speed, turn
+        if speed <= low_v and best < math.inf:
+            break
+        if step_v <= 0.0:
+            break
+        speed = round((speed - step_v) / step_v) * step_v
+    return executed_command(best_v, best_omega, model)
+
+
+@njit(cache=True)
+def _grid(value: float, quantum: float) -> tuple[float, float]:
+    """The multiple of ``quantum`` at or below ``value``, and the quantum (0 where value is a multiple)."""
+    if quantum <= 0.0:
+        return value, 0.0
+    steps = math.floor(value / quantum + 1e-9)
+    return steps * quantum, quantum
 
 
 @njit(cache=True)
