@@ -273,7 +273,8 @@ def _parse_schema(path: Path, data: dict[str, Any]) -> Schema:
             raise
         raise BundleError(f"policy '{name}': {SCHEMA_FILE} lacks or garbles {error}") from error
     if version != observation.VERSION or names != observation.NAMES:
-        odd = [f"{i}: {a!r} is not {b!r}" for i, (a, b) in enumerate(zip(names, observation.NAMES, strict=False)) if a != b]
+        pairs = enumerate(zip(names, observation.NAMES, strict=False))
+        odd = [f"{i}: {a!r} is not {b!r}" for i, (a, b) in pairs if a != b]
         reason = odd[0] if odd else f"{len(names)} entries of version {version}"
         raise BundleError(
             f"policy '{name}': observation schema mismatch ({reason}); "
