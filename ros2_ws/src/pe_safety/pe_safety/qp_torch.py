@@ -219,6 +219,8 @@ def solve_qp_torch(G: Tensor, b: Tensor, u_nom: Tensor, weights: Tensor) -> tupl
     Returns:
         u (N, 2) of u_nom's type; status (N,) int8, 0 optimal, 1 infeasible (u = 0); active rows (N, 2) int16, -1 none.
     """
+    if b.shape[1] == 0:
+        G, b = G.new_zeros([G.shape[0], 1, 2]), b.new_zeros([b.shape[0], 1])
     # A finite sum proves every entry finite, in one pass; only otherwise are problems looked at one by one.
     total = G.detach().sum() + b.detach().sum() + u_nom.detach().sum()
     bad = torch.zeros_like(u_nom[:, 0], dtype=torch.bool)
