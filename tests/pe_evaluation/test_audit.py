@@ -14,7 +14,7 @@ import pytest
 from pe_core.arena import Arena
 from pe_core.robot import RobotModel
 from pe_evaluation import bag_main
-from pe_evaluation.audit import audit_run, barriers, limit_excess
+from pe_evaluation.audit import audit_run, barriers, limit_excess, opponent_margin
 from pe_evaluation.bag import read_run
 from pe_safety.filter import SafetyFilter
 from pe_safety.parameters import SafetyParameters
@@ -38,7 +38,7 @@ def test_an_honest_run_passes(bag: Path, played: Any) -> None:
 
 def test_barriers_by_hand() -> None:
     """At (1, 2) looking north with d = 0.05: q = (1, 2.05)."""
-    own, other = np.array([[1.0, 2.0, 0.5 * math.pi]]), np.array([[4.0, 2.05, 0.0]])
+    own, other = np.array([[1.0, 2.0, 0.5 * math.pi, 0.7, 0.3]]), np.array([[4.0, 2.05, 0.0]])
     values = barriers(own, other, RobotModel(), 0.15, Arena(10.0, np.array([[1.0, 0.0, 1.0]])))
     expected = {
         "wall_east": 8.8, "wall_west": 10.8, "wall_north": 7.75, "wall_south": 11.85,
@@ -47,13 +47,15 @@ def test_barriers_by_hand() -> None:
     assert {name: float(value[0]) for name, value in values.items()} == pytest.approx(expected)
 
 
-def test_barriers_are_those_of_the_filter() -> None:
+@pytest.mark.parametrize(("lag", "delay"), [(0.0, 0.0), (0.08, 0.02)])
+def test_barriers_are_those_of_the_filter(lag: float, delay: float) -> None:
     random = np.random.default_rng(2)
     arena = Arena(5.0, np.array([[1.0, 2.0, 0.7], [-3.0, 0.5, 0.4]]))
-    robot, other = RobotModel(), RobotModel(radius=0.22)
+    robot, other = RobotModel(lag=lag, delay=delay), RobotModel(radius=0.22, lag=0.5 * lag, delay=2.0 * delay)
     safety = SafetyFilter(SafetyParameters(margin=0.03), robot, other, 0.05)
     own, opponent = random.uniform(-5.0, 5.0, (2, 100, 5))
-    ours = barriers(own, opponent, robot, 0.22 + 0.1 * other.v_max, arena, 0.03)
+    reach = 0.22 + opponent_margin(np.full(100, 0.1), robot, other)
+    ours = barriers(own, opponent, robot, reach, arena, 0.03)
     for row in range(100):
         theirs = safety.barriers(own[row], opponent[row], arena, opponent_age=0.1)
         assert {name: float(value[row]) for name, value in ours.items()} == pytest.approx(theirs, abs=1e-11)

@@ -1,14 +1,16 @@
 """The certificate trace, checked from outside: every recorded barrier is computed again.
 
 This file does not use the filter, only the recorded messages, the arena announced for the episode and
-what the manifest says of bodies and margins.  Virtual control point: q = p + d (cos theta, sin theta).
+what the manifest says of bodies and margins.  Virtual control point: q = p + d (cos theta, sin theta), where
+(p, theta) is the pose at which the robot would come to rest: with first-order lag tau it runs on for v tau and
+omega tau, an arc; without lag it is the pose itself.
 
     wall_east     L - r - d - q_x      (and its mirrors west, north, south)
     obstacle_i    |q - o_i|^2 - (R_i + r + d)^2
     opponent      |q - p_o|^2 - (r + r_o + d + m_o)^2
 
-A constant margin m of the safety parameters is added to every distance; m_o is what the opponent may have
-moved since its state was measured, v_max times age.
+A constant margin m of the safety parameters is added to every distance; m_o is how far the opponent may move
+until both have reacted and it is at rest: v_max (age + both delays + its lag).
 
 The filter works on states predicted to the time its command acts.  Each cycle records the states it used and
 the stamps of the messages behind them.  Three things are checked: the recorded h against the states used;
@@ -47,15 +49,19 @@ def barriers(
     """Every named barrier, shape (n,), from the formulas of this module's docstring.
 
     Args:
-        own, opponent: states (x, y, theta, ...), shape (n, >= 3) [m, m, rad]; NaN rows give NaN.
+        own: states (x, y, theta, v, omega), shape (n, 5) [m, m, rad, m/s, rad/s]; NaN rows give NaN.
+        opponent: likewise, shape (n, >= 2).
         robot: body radius and offset of the virtual control point.
         opponent_radius: body radius of the other robot and m_o [m], a number or shape (n,).
         arena: half side and obstacles.
         margin: m [m].
     """
     d, r = robot.vcp_offset, robot.radius
-    q_x = own[:, 0] + d * np.cos(own[:, 2])
-    q_y = own[:, 1] + d * np.sin(own[:, 2])
+    # An arc of length v tau that turns by omega tau ends a chord away, halfway between both headings.
+    turn = own[:, 4] * robot.lag
+    chord = own[:, 3] * robot.lag * np.sinc(0.5 * turn / np.pi)
+    q_x = own[:, 0] + chord * np.cos(own[:, 2] + 0.5 * turn) + d * np.cos(own[:, 2] + turn)
+    q_y = own[:, 1] + chord * np.sin(own[:, 2] + 0.5 * turn) + d * np.sin(own[:, 2] + turn)
     reach = arena.half_side - r - d - margin
     values = {
         "wall_east": reach - q_x,
@@ -127,11 +133,10 @@ def _margin(run: Run, role: str) -> float:
     return 0.0
 
 
-def _opponent_margin(status: Status, speed: float) -> NDArray[np.float64]:
-    """m_o [m] of every cycle: as recorded, else from the recorded age, else 0."""
-    margin = status.column("opponent_margin")
-    aged = speed * np.maximum(status.column("opponent_age_ms"), 0.0) * 1e-3
-    return np.nan_to_num(np.where(np.isfinite(margin), margin, aged), nan=0.0)
+def opponent_margin(age: NDArray[np.float64], robot: RobotModel, opponent: RobotModel) -> NDArray[np.float64]:
+    """m_o [m] for ages [s] of the opponent's state, shape (n,); an unknown age counts as none."""
+    known = np.maximum(np.nan_to_num(age, nan=0.0), 0.0)
+    return opponent.v_max * (known + robot.delay + opponent.delay + opponent.lag)
 
 
 def _audit_robot(
@@ -143,7 +148,7 @@ def _audit_robot(
     rival = _at_speed(other.model, _other(role), episode)
     own, own_lost = _states(status, _OWN, "state_stamp_ns", log.state)
     opponent, opponent_lost = _states(status, _OPPONENT, "opponent_stamp_ns", other.state)
-    reach = rival.radius + _opponent_margin(status, rival.v_max)
+    reach = rival.radius + opponent_margin(1e-3 * status.column("opponent_age_ms"), model, rival)
     expected = barriers(own, opponent, model, reach, episode.arena, margin)
     largest: dict[str, float] = {}
     worst: dict[str, Any] | None = None

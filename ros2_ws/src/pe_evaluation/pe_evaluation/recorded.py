@@ -5,7 +5,7 @@ its "end" events is compared with them and differences are named.  Interventions
 safety nodes' status.  Latencies are differences of wall times of receipt:
 
     control_period_ms     between consecutive cmd_vel of one robot within an episode
-    odom_to_command_ms    from odom stamped t_k to cmd_vel stamped t_k
+    odom_to_command_ms    from the odom that a cycle's state stands on to that cycle's cmd_vel
 """
 
 from __future__ import annotations
@@ -189,16 +189,27 @@ def control_periods(run: Run) -> dict[str, NDArray[np.float64]]:
 
 
 def odom_to_command(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Wall time from receipt of odom(t_k) to receipt of cmd_vel(t_k) [ms], within episodes."""
+    """Wall time from receipt of odom to receipt of the cmd_vel that rests on it [ms], within episodes.
+
+    In lockstep both have the same stamp.  Elsewhere the status with the command's stamp names the stamp of the
+    state it used, which is that of the odometry behind it.
+    """
     delays = {}
     for role in ROLES:
-        odom, command = run.robots[role].odom, run.robots[role].command
-        stamps, first, second = np.intersect1d(odom.stamp_ns, command.stamp_ns, return_indices=True)
-        inside = np.zeros(len(stamps), dtype=bool)
+        log = run.robots[role]
+        odom, command, status = log.odom, log.command, log.status
+        source = command.stamp_ns.copy()
+        stamps, first, second = np.intersect1d(command.stamp_ns, status.stamp_ns, return_indices=True)
+        named = status.stamps.get("state_stamp_ns", np.full(len(status), -1))[second]
+        source[first[named >= 0]] = named[named >= 0]
+        inside = np.zeros(len(command), dtype=bool)
         for episode in run.episodes:
             low, high = episode.cycle_window()
-            inside |= (stamps >= low) & (stamps <= high)
-        delays[role] = ((command.log_ns[second] - odom.log_ns[first]) * 1e-6)[inside]
+            inside |= (command.stamp_ns >= low) & (command.stamp_ns <= high)
+        # A message sent twice counts by its first receipt; a state used again tells nothing new.
+        rows = np.flatnonzero(inside)
+        _, first, second = np.intersect1d(odom.stamp_ns, source[rows], return_indices=True)
+        delays[role] = (command.log_ns[rows[second]] - odom.log_ns[first]) * 1e-6
     return delays
 
 
