@@ -1,0 +1,67 @@
+"""A chase: simulator, and for each robot estimator, policy and safety node; recorder; report.
+
+Under ROS 2: ``ros2 launch pe_bringup pursuit.launch.py episodes:=10 rate:=0``; without: ``./pe launch
+pursuit.launch.py ...``.  Both start the records of :func:`pe_nodes.graph.records`.
+"""
+
+from pe_nodes import launch_arguments
+from pe_nodes.graph import RECORDER, SIM, records
+from pe_nodes.run_directory import prepare
+
+__all__ = ["generate_launch_description", "records"]
+
+
+def generate_launch_description():
+    """The run as launch_ros actions; launch_ros is imported here, for the records need none of it."""
+    from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+
+    from launch import LaunchDescription
+
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=f"{description} ({allowed})")
+        for name, default, allowed, description in launch_arguments.table()
+    ]
+    single_thread = SetEnvironmentVariable("OMP_NUM_THREADS", "1")
+    return LaunchDescription([*declared, single_thread, OpaqueFunction(function=_actions)])
+
+
+def _actions(context):
+    from launch.actions import RegisterEventHandler, Shutdown
+    from launch.event_handlers import OnProcessExit
+    from launch_ros.actions import Node
+
+    known = {row[0] for row in launch_arguments.table()}
+    given = {name: value for name, value in context.launch_configurations.items() if name in known}
+    arguments = launch_arguments.from_texts(given)
+    out = prepare(arguments.out)
+    arguments = launch_arguments.with_out(arguments, out)
+    actions = []
+    for record in records(arguments):
+        action = Node(
+            package=record.package,
+            executable=record.executable,
+            name=record.name,
+            namespace=record.namespace,
+            parameters=[record.parameters],
+            remappings=list(record.remappings.items()),
+            arguments=["--ros-args", "--log-level", arguments.log_level],
+            output="screen",
+            sigterm_timeout="5",
+        )
+        # The simulator ends when all episodes are played; any other node that ends is a failure of the run.
+        reason = "all episodes are played" if record.name == SIM else f"{record.full_name} ended"
+        actions.append(action)
+        actions.append(
+            RegisterEventHandler(OnProcessExit(target_action=action, on_exit=[Shutdown(reason=reason)]))
+        )
+        if record.name == RECORDER:
+            actions.append(
+                Node(
+                    package="pe_evaluation",
+                    executable="report",
+                    arguments=[str(out), "--wait"],
+                    output="screen",
+                    sigterm_timeout="30",
+                )
+            )
+    return actions

@@ -1,0 +1,288 @@
+"""Arena simulator node: plays the robots' part, physics by pe_core.plant.
+
+``rate`` 0 is lockstep: clock and odometry of t_k go out, both commands stamped t_k come back, the world steps.
+Any other rate steps from a wall timer with the command held last, as a base would.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Header, String
+from visualization_msgs.msg import MarkerArray
+
+from pe_core.arena import load_arena
+from pe_core.robot import load_robot
+from pe_core.rules import Outcome, check_game
+from pe_core.scenario import load_scenario, sample_layout
+from pe_nodes import arena_game, qos
+from pe_nodes.arena_game import ArenaGame
+from pe_nodes.episode import END, Episode
+from pe_nodes.game_node import OK, WARN, GameNode, run
+from pe_nodes.markers import arena_markers
+from pe_nodes.messages import NANO, command_values, set_stamp, stamp_ns
+from pe_nodes.robot_models import scaled
+from pe_nodes.settings import ROLES, SimSettings
+from pe_nodes.sim_topics import RobotTopics
+
+RESEND = 0.2
+ANNOUNCE = 0.5
+PROGRESS = 0.1
+MARKERS = 0.1
+GAP_NS = NANO  # between the stamps of two episodes
+NOT_READY = 3
+
+
+class ArenaSimNode(GameNode):
+    """Plays ``episodes`` episodes, then ends with exit code 0."""
+
+    def __init__(self) -> None:
+        super().__init__("arena_sim", SimSettings())
+
+    def setup(self, settings: SimSettings) -> None:
+        self.settings = settings
+        self._arena = load_arena(settings.arena)
+        self._scenario = load_scenario(settings.scenario)
+        robots = (load_robot(settings.pursuer_robot), load_robot(settings.evader_robot))
+        self._robots = (robots[0], scaled(robots[1], settings.speed_ratio))
+        check_game(self._arena, *self._robots)
+        self._game = self._make_game(settings.first_episode)
+        self._index = settings.first_episode
+        self._topics = {role: RobotTopics(self, settings, role, self._on_command, self._on_ready) for role in ROLES}
+        self.create_subscription(Header, "/episode_ready", self._on_ready, qos.EVENT)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.EVENT)
+        self._clock_publisher = self.create_publisher(Clock, "/clock", qos.CLOCK)
+        self._episodes = self.create_publisher(String, "/episode", qos.LATCHED)
+        self._markers = self.create_publisher(MarkerArray, "/arena_markers", qos.EVENT)
+        self._clock_message = Clock()
+        self._missing: set[str] = set()
+        self._playing = False
+        self._time_ns = NANO
+        self._commands = dict.fromkeys(ROLES, (0.0, 0.0))
+        self._answered: set[str] = set()
+        self._silent: set[str] = set()
+        self._asked = self._sent = self._shown = self._drawn = self._begun = 0.0
+        self._interventions: dict[str, int] = {}
+        self._captures = self._violations = 0
+        self.create_timer(0.05, self._watch, clock=self.steady)
+        if settings.rate > 0.0:
+            self.create_timer(self._arena.dt / settings.rate, self._on_tick, clock=self.steady)
+
+    def _make_game(self, index: int) -> ArenaGame:
+        seed = self.settings.seed
+        layout = sample_layout(self._scenario, self._arena, *self._robots, seed, index)
+        return ArenaGame(layout, self._arena, self._robots, seed, index, self.settings.noise != "none")
+
+    def activate(self) -> None:
+        self._begin()
+
+    def deactivate(self) -> None:
+        if self._playing:
+            self._finish_episode("interrupted")
+
+    # -- episodes -----------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        layout, config = self._game.layout, self._arena
+        self.episode = Episode(
+            self._index, self.settings.seed, self._time_ns, config.dt, self._scenario.name, layout.arena,
+            config.capture_radius, config.max_time, tuple(layout.pursuer.tolist()), tuple(layout.evader.tolist()),
+            self.settings.speed_ratio,
+        )  # fmt: skip
+        self._missing = set(self.settings.expected_nodes)
+        self._commands = dict.fromkeys(ROLES, (0.0, 0.0))
+        self._begun = time.monotonic()
+        self._announce()
+        if not self._missing:
+            self._play()
+
+    def _announce(self) -> None:
+        if self.episode is None:
+            return
+        self._sent = time.monotonic()
+        self._publish_clock()
+        for topics, plant in zip(self._topics.values(), self._game.plants, strict=True):
+            topics.publish_initial(self.episode.start_ns, plant.state)
+        self._episodes.publish(String(data=json.dumps(self.episode.announcement())))
+
+    def _on_ready(self, message: Header) -> None:
+        if self.episode is not None and stamp_ns(message.stamp) == self.episode.start_ns and self._missing:
+            self._missing.discard(message.frame_id)
+            if not self._missing:
+                self._play()
+
+    def _play(self) -> None:
+        self._playing = True
+        self._begun = time.monotonic()
+        self._publish_step()
+
+    def _finish_episode(self, outcome: str) -> None:
+        self._playing = False
+        game = self._game
+        self._captures += outcome == "capture"
+        self._violations += game.violations
+        if self.episode is not None:
+            event = self.episode.announcement() | {
+                "event": END,
+                "outcome": outcome,
+                "steps": game.steps,
+                "time_s": game.steps * self._arena.dt,
+                "min_margin_m": game.min_margin,
+                "violations": game.violations,
+            }
+            self._episodes.publish(String(data=json.dumps(event)))
+        self._show(outcome)
+
+    def _next(self) -> None:
+        self._index += 1
+        if self._index >= self.settings.first_episode + self.settings.episodes:
+            self.stop()
+            return
+        self._game = self._make_game(self._index)
+        self._time_ns += GAP_NS
+        self._begin()
+
+    # -- steps --------------------------------------------------------------------------------------------
+
+    def _publish_clock(self) -> None:
+        set_stamp(self._clock_message.clock, self._time_ns)
+        self._clock_publisher.publish(self._clock_message)
+
+    def _publish_step(self) -> None:
+        self._answered.clear()
+        self._asked = time.monotonic()
+        self._ask()
+        game = self._game
+        every = max(round(arena_game.POSE_PERIOD / self._arena.dt), 1)
+        for topics, plant, odometer in zip(self._topics.values(), game.plants, game.odometers, strict=True):
+            topics.publish_truth(self._time_ns, plant.state)
+            if game.steps % every == 0 and self.settings.noise != "none":
+                topics.publish_pose(self._time_ns, odometer.absolute_pose(plant.state))
+
+    def _ask(self) -> None:
+        self._sent = time.monotonic()
+        self._publish_clock()
+        for topics, odometer in zip(self._topics.values(), self._game.odometers, strict=True):
+            if topics.role not in self._answered:
+                topics.publish_odometry(self._time_ns, odometer.reading)
+
+    def _on_command(self, role: str, message: Any) -> None:
+        v, omega = command_values(message)
+        if not (math.isfinite(v) and math.isfinite(omega)):
+            self.get_logger().error(f"/{role}/cmd_vel is not finite: ignored", throttle_duration_sec=5.0)
+            return
+        if not self._playing or self.settings.rate > 0.0:
+            self._commands[role] = (v, omega)
+            return
+        if self.settings.stamped_cmd_vel and stamp_ns(message.header.stamp) != self._time_ns:
+            return
+        self._commands[role] = (v, omega)
+        self._silent.discard(role)
+        self._answered.add(role)
+        if len(self._answered) == len(ROLES):
+            self._advance()
+
+    def _on_tick(self) -> None:
+        if self._playing:
+            self._advance()
+
+    def _advance(self) -> None:
+        outcome = self._game.step([self._commands[role] for role in ROLES])
+        self._time_ns += round(self._arena.dt * NANO)
+        if outcome is Outcome.RUNNING:
+            self._publish_step()
+            return
+        self._publish_clock()
+        for topics, plant in zip(self._topics.values(), self._game.plants, strict=True):
+            topics.publish_truth(self._time_ns, plant.state)
+        self._finish_episode(outcome.name.lower())
+        self._next()
+
+    # -- watching -----------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        if not self.active:
+            return
+        if self._missing:
+            waited = now - self._begun
+            if waited > self.settings.ready_timeout:
+                names = ", ".join(sorted(self._missing))
+                self.fail(NOT_READY, f"no episode: not ready after {waited:.0f} s: {names}")
+            elif now - self._sent > ANNOUNCE:
+                self._announce()
+        elif self._playing:
+            if self.settings.rate == 0.0 and now - self._sent > RESEND:
+                self._late(now)
+            if now - self._shown > PROGRESS:
+                self._show("running")
+        if now - self._drawn > MARKERS and self._markers.get_subscription_count():
+            self._drawn = now
+            bodies = [
+                (role, plant.state, plant.model.radius)
+                for role, plant in zip(ROLES, self._game.plants, strict=True)
+            ]
+            frame, arena = self.settings.map_frame, self._game.layout.arena
+            self._markers.publish(arena_markers(self._time_ns, frame, arena, bodies))
+
+    def _late(self, now: float) -> None:
+        waited = now - self._asked
+        late = set(ROLES) - self._answered
+        if waited < self.settings.answer_timeout and not late <= self._silent:
+            self._ask()
+            return
+        for role in sorted(late - self._silent):
+            present = {f"{space.rstrip('/')}/{name}" for name, space in self.get_node_names_and_namespaces()}
+            gone = sorted(name for name in self.settings.expected_nodes if name.startswith(f"/{role}/") and name not in present)
+            known = "gone: " + ", ".join(gone) if gone else f"all nodes of {role} still exist"
+            self.get_logger().error(
+                f"/{role}/safety sent no cmd_vel for {waited:.1f} s ({known}); {role} keeps its last command"
+            )
+        # A base holds its last command; it is asked again at every step.
+        self._silent |= late
+        self._advance()
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            for pair in status.values:
+                if pair.key == "interventions":
+                    self._interventions[status.name] = int(pair.value)
+
+    def _show(self, outcome: str) -> None:
+        self._shown = time.monotonic()
+        game = self._game
+        progress = {
+            "episode": self._index - self.settings.first_episode,
+            "episodes": self.settings.episodes,
+            "outcome": outcome,
+            "time_s": round(game.steps * self._arena.dt, 3),
+            "distance_m": round(game.distance(), 3),
+            "min_margin_m": round(game.min_margin, 4),
+            "violations": self._violations + (game.violations if outcome == "running" else 0),
+            "captures": self._captures,
+            "interventions": sum(self._interventions.values()),
+        }
+        print(json.dumps({"progress": progress}), flush=True)
+
+    def diagnose(self, now: float) -> tuple[Any, str, dict[str, str]]:
+        values = {"episode": str(self._index), "time_s": f"{self._time_ns / NANO:.2f}"}
+        if self._missing:
+            return WARN, "waiting for " + ", ".join(sorted(self._missing)), values
+        if self._silent:
+            return WARN, "no commands for " + ", ".join(sorted(self._silent)), values
+        return OK, "playing" if self._playing else "idle", values
+
+
+def main() -> int:
+    """Entry point of the executable ``arena_sim``."""
+    return run(ArenaSimNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

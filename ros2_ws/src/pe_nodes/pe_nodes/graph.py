@@ -1,0 +1,186 @@
+"""The nodes of a run as plain records, from the arguments of a launch; pure.
+
+``launch/pursuit.launch.py`` turns the records into launch_ros actions, ``process_launch`` into processes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from pe_core.arena import load_arena
+from pe_core.bundle import load_bundle
+from pe_core.paths import config_names
+from pe_core.robot import RobotModel, load_robot
+from pe_core.rules import check_game
+from pe_core.scenario import load_scenario, sample_layout
+from pe_nodes.launch_arguments import LaunchArguments
+from pe_nodes.manifest import manifest
+from pe_nodes.robot_models import scaled
+from pe_nodes.settings import ROLES
+
+ODOMETRY = "nav_msgs/msg/Odometry"
+POSE = "geometry_msgs/msg/PoseWithCovarianceStamped"
+STATUS = "diagnostic_msgs/msg/DiagnosticArray"
+SIM = "arena_sim"
+RECORDER = "evaluation_recorder"
+ARENA_OF_ROBOT = {"turtlebot3_burger": "turtlebot3"}
+# In lockstep the simulator waits, so a slow machine must not look like a dead node.
+LOCKSTEP_GUARD = 3.0
+LOCKSTEP_ANSWER = 8.0
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRecord:
+    """One process of a run; ``remappings`` and ``parameters`` as a launch file would give them."""
+
+    package: str
+    executable: str
+    name: str
+    namespace: str
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    remappings: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def full_name(self) -> str:
+        """Fully-qualified node name."""
+        return f"{self.namespace.rstrip('/')}/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Checked arguments: what the nodes will be told."""
+
+    arguments: LaunchArguments
+    arena: str
+    speed_ratio: float
+    robots: tuple[RobotModel, RobotModel]
+
+
+def check(arguments: LaunchArguments) -> Run:
+    """Load everything that the arguments name, so that a run is refused before a process starts.
+
+    Raises:
+        ConfigurationError: with the reason, and what is known or allowed.
+    """
+    robot = load_robot(arguments.robot)
+    name = arguments.arena
+    if name == "auto":
+        name = ARENA_OF_ROBOT.get(arguments.robot, arguments.robot)
+        name = name if name in config_names("arena") else "reference"
+    arena = load_arena(name)
+    scenario = load_scenario(arguments.scenario)
+    ratio = arguments.speed_ratio or scenario.speed_ratio
+    robots = (robot, scaled(robot, ratio))
+    check_game(arena, *robots)
+    for role, bundle in (("pursuer", arguments.pursuer), ("evader", arguments.evader)):
+        load_bundle(bundle, role, arena.dt)
+    # A layout that leaves no room is refused here for the first episode, by the simulator for the others.
+    sample_layout(scenario, arena, *robots, arguments.seed, arguments.first_episode)
+    return Run(arguments, name, ratio, robots)
+
+
+def records(arguments: LaunchArguments) -> list[NodeRecord]:
+    """Every node of a run; the recorder first, the simulator last.
+
+    Raises:
+        ConfigurationError: an argument is refused (see :func:`check`).
+    """
+    run = check(arguments)
+    arena = load_arena(run.arena)
+    robots = [record for role in ROLES for record in _robot(run, role, arena.dt)]
+    expected = [record.full_name for record in robots]
+    nodes = list(robots)
+    if arguments.record:
+        nodes.insert(0, _recorder(run))
+        expected.append("/" + RECORDER)
+    lockstep = arguments.rate == 0.0
+    simulator: dict[str, Any] = {
+        "episodes": arguments.episodes,
+        "first_episode": arguments.first_episode,
+        "seed": arguments.seed,
+        "scenario": arguments.scenario,
+        "arena": run.arena,
+        "pursuer_robot": arguments.robot,
+        "evader_robot": arguments.robot,
+        "speed_ratio": run.speed_ratio,
+        "rate": arguments.rate,
+        "noise": arguments.noise,
+        "stamped_cmd_vel": arguments.stamped_cmd_vel,
+        "expected_nodes": expected,
+        "answer_timeout": LOCKSTEP_ANSWER if lockstep else 1.0,
+    }
+    if arguments.frames == "prefixed":
+        simulator |= {"odom_frame": "{ns}/odom", "base_frame": "{ns}/base_link"}
+    nodes.append(NodeRecord("pe_nodes", SIM, SIM, "/", simulator))
+    return nodes
+
+
+def _robot(run: Run, role: str, dt: float) -> list[NodeRecord]:
+    arguments = run.arguments
+    lockstep = arguments.rate == 0.0
+    prefix = f"{role}/" if arguments.frames == "prefixed" else ""
+    common: dict[str, Any] = {
+        "use_sim_time": True,
+        "role": role,
+        "robot": arguments.robot,
+        "opponent_robot": arguments.robot,
+        "speed_ratio": run.speed_ratio,
+        "dt": dt,
+        "lockstep": lockstep,
+        "odom_frame": f"{prefix}odom",
+        "base_frame": f"{prefix}base_link",
+    }
+    opponent = {"opponent_state": f"/{ROLES[1 - ROLES.index(role)]}/state"}
+    estimator = {"velocity_smoothing": 0.7 if arguments.noise != "none" else 0.0}
+    guard = {"clock_guard": LOCKSTEP_GUARD} if lockstep else {}
+    bundle = arguments.pursuer if role == "pursuer" else arguments.evader
+    namespace = f"/{role}"
+    return [
+        NodeRecord("pe_nodes", "state_estimator", "state_estimator", namespace, common | estimator),
+        NodeRecord("pe_nodes", "policy", "policy", namespace, common | {"bundle": bundle}, dict(opponent)),
+        NodeRecord(
+            "pe_nodes",
+            "safety",
+            "safety",
+            namespace,
+            common | {"profile": arguments.safety, "stamped_cmd_vel": arguments.stamped_cmd_vel} | guard,
+            dict(opponent),
+        ),
+    ]
+
+
+def recorded_topics(arguments: LaunchArguments) -> tuple[list[str], list[str]]:
+    """(entries 'topic type reliability', topics that must have a publisher before an episode begins)."""
+    stamped = arguments.stamped_cmd_vel
+    command = "geometry_msgs/msg/TwistStamped" if stamped else "geometry_msgs/msg/Twist"
+    entries = [
+        "/clock rosgraph_msgs/msg/Clock best_effort",
+        "/episode std_msgs/msg/String latched",
+        f"/diagnostics {STATUS} reliable",
+    ]
+    for role in ROLES:
+        entries += [
+            f"/{role}/odom {ODOMETRY} best_effort",
+            f"/{role}/state {ODOMETRY} reliable",
+            f"/{role}/ground_truth {ODOMETRY} reliable",
+            f"/{role}/cmd_vel_nominal geometry_msgs/msg/TwistStamped reliable",
+            f"/{role}/cmd_vel {command} reliable",
+            f"/{role}/safety/status {STATUS} latched",
+            f"/{role}/initialpose {POSE} reliable",
+        ]
+        if arguments.noise != "none":
+            entries.append(f"/{role}/pose {POSE} best_effort")
+    return entries, [entry.split()[0] for entry in entries]
+
+
+def _recorder(run: Run) -> NodeRecord:
+    topics, required = recorded_topics(run.arguments)
+    parameters = {
+        "out": run.arguments.out,
+        "topics": topics,
+        "required": required,
+        "manifest": json.dumps(manifest(run.arguments, run.arena, run.speed_ratio, run.robots)),
+    }
+    return NodeRecord("pe_nodes", RECORDER, RECORDER, "/", parameters)

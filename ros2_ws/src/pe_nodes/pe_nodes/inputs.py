@@ -1,0 +1,93 @@
+"""Book-keeping of what a node receives: stamps, ages, rejections.  Pure: times are arguments.
+
+Two clocks matter.  ``now`` is the node's ROS time [ns], to which header stamps belong; the age of an input is
+the larger of (now - stamp) and (now - time of receipt), so that neither a robot with a wrong clock nor a message
+that lay in a queue looks young.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+ACCEPTED = ""
+DUPLICATE = "duplicate"
+NOT_FINITE = "not finite"
+FUTURE = "stamp in the future"
+STALE = "stale stamp"
+OUT_OF_ORDER = "stamp before the last one"
+
+
+@dataclasses.dataclass
+class StampedInput:
+    """The newest accepted value of one input.
+
+    Attributes:
+        name: for messages.
+        timeout: age [s] beyond which it counts as lost.
+        future_tolerance: stamps further ahead of now [s] are rejected.
+        values, stamp_ns, receipt_ns: of the newest accepted message; ``values`` is None before the first.
+        zero_stamps: messages whose stamp was zero and was taken as now.
+        rejected: count by reason.
+    """
+
+    name: str
+    timeout: float
+    future_tolerance: float
+    values: Sequence[float] | None = None
+    stamp_ns: int = 0
+    receipt_ns: int = 0
+    accepted: int = 0
+    zero_stamps: int = 0
+    rejected: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def offer(self, values: Sequence[float], stamp_ns: int, now_ns: int) -> str:
+        """Take a message, or say why not: ``ACCEPTED``, ``DUPLICATE`` (same stamp again), or a rejection."""
+        for value in values:
+            if not math.isfinite(value):
+                return self._reject(NOT_FINITE)
+        if stamp_ns == 0:
+            self.zero_stamps += 1
+            stamp_ns = now_ns
+        if stamp_ns - now_ns > self.future_tolerance * 1e9:
+            return self._reject(FUTURE)
+        if now_ns - stamp_ns > self.timeout * 1e9:
+            return self._reject(STALE)
+        if self.values is not None:
+            if stamp_ns == self.stamp_ns:
+                self.receipt_ns = max(now_ns, self.receipt_ns)
+                return DUPLICATE
+            if stamp_ns < self.stamp_ns:
+                return self._reject(OUT_OF_ORDER)
+        self.values = values
+        self.stamp_ns = stamp_ns
+        self.receipt_ns = now_ns
+        self.accepted += 1
+        return ACCEPTED
+
+    def age(self, now_ns: int) -> float:
+        """Age [s] of the newest accepted value by stamp or by receipt, whichever is larger; inf before the first."""
+        if self.values is None:
+            return math.inf
+        return max(now_ns - self.stamp_ns, now_ns - self.receipt_ns, 0) / 1e9
+
+    def lost(self, now_ns: int) -> bool:
+        """Whether there is no value, or it is older than the timeout."""
+        return self.age(now_ns) > self.timeout
+
+    def clear(self) -> None:
+        """Forget the value (a new episode, a clock that jumped back); counters stay."""
+        self.values = None
+        self.stamp_ns = 0
+        self.receipt_ns = 0
+
+    def describe(self, now_ns: int) -> str:
+        """Why the input cannot be used now, in words."""
+        if self.values is None:
+            return f"no {self.name} received"
+        return f"{self.name} is {self.age(now_ns):.2f} s old (limit {self.timeout:g} s)"
+
+    def _reject(self, reason: str) -> str:
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        return reason

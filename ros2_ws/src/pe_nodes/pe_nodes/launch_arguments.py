@@ -1,0 +1,110 @@
+"""Arguments of ``pursuit.launch.py``, declared once for both launchers; pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pe_core.config import ConfigurationError, Quantity, convert, quantities, quantity
+from pe_core.paths import config_names
+from pe_nodes.settings import NOISE
+
+_TRUE, _FALSE = ("true", "True", "1"), ("false", "False", "0")
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchArguments:
+    """What ``name:=value`` may say."""
+
+    episodes: int = quantity(1, low=1, high=1_000_000, description="episodes to play")
+    seed: int = quantity(0, low=0, high=2_147_483_647, description="seed of layouts and noise")
+    first_episode: int = quantity(0, low=0, high=1_000_000, description="index of the first episode")
+    pursuer: str = quantity("lead", description="policy bundle of the pursuer, models/<name> or a path")
+    evader: str = quantity("lookahead", description="policy bundle of the evader, models/<name> or a path")
+    safety: str = quantity("rcbf", description="safety filter, config/safety/<name>.yaml or a path")
+    scenario: str = quantity("random", description="scenario, config/scenarios/<name>.yaml or a path")
+    robot: str = quantity("reference", description="robot profile, config/robots/<name>.yaml or a path")
+    arena: str = quantity("auto", description="arena, config/arena/<name>.yaml or a path; auto: the robot's own")
+    rate: float = quantity(1.0, low=0.0, high=100.0, description="simulated over wall time; 0: as fast as it goes")
+    out: str = quantity("out", description="directory of the run: bag, metrics and report")
+    noise: str = quantity("none", choices=NOISE, description="noise of odometry")
+    speed_ratio: float = quantity(0.0, low=0.0, high=3.0, description="evader's speed over the pursuer's; 0: the scenario's")
+    frames: str = quantity("plain", choices=("plain", "prefixed"), description="frames odom or <namespace>/odom")
+    stamped_cmd_vel: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
+    record: bool = quantity(True, description="record a bag, and report when the run is over")
+    log_level: str = quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node")
+
+    def __post_init__(self) -> None:
+        if self.safety == "none":
+            raise ConfigurationError(
+                "safety = 'none': refused for nodes: every robot stands behind a safety filter; allowed: "
+                f"{_known_filters()} (unfiltered play: ./pe evaluate --safety none)"
+            )
+        if self.safety == "barriernet":
+            raise ConfigurationError(
+                "safety = 'barriernet': no policy bundle with a BarrierNet head is installed; allowed: " + _known_filters()
+            )
+        if 0.0 < self.speed_ratio < 0.1:
+            raise ConfigurationError(f"speed_ratio = {self.speed_ratio!r}: allowed: 0 (the scenario's) or [0.1, 3]")
+        if not self.out:
+            raise ConfigurationError("out = '': allowed: a directory")
+
+
+def _known_filters() -> str:
+    return ", ".join(config_names("safety"))
+
+
+def parse(words: Sequence[str]) -> LaunchArguments:
+    """Arguments from ``name:=value`` words.
+
+    Raises:
+        ConfigurationError: a word has another form, a name is unknown, or a value is not allowed.
+    """
+    given: dict[str, str] = {}
+    for word in words:
+        name, separator, value = word.partition(":=")
+        if not separator or not name:
+            raise ConfigurationError(f"argument '{word}': allowed: name:=value with name one of {_names()}")
+        given[name] = value
+    return from_texts(given)
+
+
+def from_texts(given: Mapping[str, str]) -> LaunchArguments:
+    """Arguments from texts by name; raises like :func:`parse`."""
+    declared = {field.name: field for field in dataclasses.fields(LaunchArguments)}
+    values: dict[str, Any] = {}
+    for name, text in given.items():
+        if name not in declared:
+            raise ConfigurationError(f"argument '{name}' is unknown; known: {_names()}")
+        field = declared[name]
+        value: Any = text
+        if field.type == "bool":
+            if text not in _TRUE + _FALSE:
+                raise ConfigurationError(f"argument: {name} = {text!r}: allowed: true, false")
+            value = text in _TRUE
+        values[name] = convert(field, value, "argument")
+    return LaunchArguments(**values)
+
+
+def table() -> list[tuple[str, str, str, str]]:
+    """(name, default, allowed, description) of every argument."""
+    rows = []
+    for field in dataclasses.fields(LaunchArguments):
+        declared: Quantity = quantities(LaunchArguments)[field.name]
+        default = str(field.default).lower() if field.type == "bool" else str(field.default)
+        allowed = {"bool": "true, false", "str": "text"}.get(str(field.type), "")
+        if declared.choices or not allowed:
+            allowed = declared.allowed()
+        rows.append((field.name, default, allowed, declared.description))
+    return rows
+
+
+def _names() -> str:
+    return ", ".join(quantities(LaunchArguments))
+
+
+def with_out(arguments: LaunchArguments, out: Path) -> LaunchArguments:
+    """The same arguments with the prepared, absolute directory of the run."""
+    return dataclasses.replace(arguments, out=str(out))

@@ -1,0 +1,70 @@
+"""The arena as visualization_msgs/MarkerArray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from geometry_msgs.msg import Point
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from pe_core.arena import Arena
+from pe_nodes.messages import set_pose, set_stamp
+
+_COLOURS = {"pursuer": (0.84, 0.15, 0.16), "evader": (0.12, 0.47, 0.71)}
+_GREY = (0.45, 0.45, 0.45)
+
+
+def arena_markers(
+    stamp_ns: int, frame: str, arena: Arena, robots: Sequence[tuple[str, Sequence[float], float]]
+) -> MarkerArray:
+    """Walls, obstacles and bodies; ``robots`` are (role, (x, y, theta, ...), radius)."""
+    result = MarkerArray(markers=[_marker(Marker.DELETEALL, "", 0, stamp_ns, frame, _GREY)])
+    side = arena.half_side
+    walls = _marker(Marker.LINE_STRIP, "walls", 0, stamp_ns, frame, _GREY)
+    walls.scale.x = 0.01 * side
+    corners = ((side, side), (-side, side), (-side, -side), (side, -side), (side, side))
+    walls.points = [Point(x=x, y=y) for x, y in corners]
+    result.markers.append(walls)
+    for index, (x, y, radius) in enumerate(arena.obstacles.tolist()):
+        result.markers.append(_disc("obstacles", index, stamp_ns, frame, _GREY, (x, y, 0.0), radius, 0.3))
+    for index, (role, state, radius) in enumerate(robots):
+        result.markers.append(_disc("robots", index, stamp_ns, frame, _COLOURS[role], state, radius, 0.2))
+        heading = _marker(Marker.ARROW, "headings", index, stamp_ns, frame, _COLOURS[role])
+        set_pose(heading.pose, state[0], state[1], state[2])
+        heading.scale.x, heading.scale.y, heading.scale.z = 2.5 * radius, 0.3 * radius, 0.3 * radius
+        result.markers.append(heading)
+    return result
+
+
+def _marker(
+    kind: int, namespace: str, index: int, stamp_ns: int, frame: str, colour: tuple[float, float, float]
+) -> Marker:
+    marker = Marker(ns=namespace, id=index)
+    if kind == Marker.DELETEALL:
+        marker.action = kind
+    else:
+        marker.type = kind
+    marker.header.frame_id = frame
+    set_stamp(marker.header.stamp, stamp_ns)
+    marker.pose.orientation.w = 1.0
+    marker.color = ColorRGBA(r=colour[0], g=colour[1], b=colour[2], a=1.0)
+    return marker
+
+
+def _disc(
+    namespace: str,
+    index: int,
+    stamp_ns: int,
+    frame: str,
+    colour: tuple[float, float, float],
+    pose: Sequence[float],
+    radius: float,
+    height: float,
+) -> Marker:
+    marker = _marker(Marker.CYLINDER, namespace, index, stamp_ns, frame, colour)
+    set_pose(marker.pose, pose[0], pose[1], pose[2])
+    marker.pose.position.z = 0.5 * height
+    marker.scale.x = marker.scale.y = 2.0 * radius
+    marker.scale.z = height
+    return marker

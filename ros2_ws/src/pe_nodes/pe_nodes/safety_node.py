@@ -1,0 +1,266 @@
+"""Safety node: the only publisher of a robot's cmd_vel.  Mathematics in pe_safety, conditions in safety_inputs.
+
+A cycle runs when nominal command and states of one instant are there, and from the node's own timer when they
+are not; a wall-clock guard publishes zeros where ROS time itself stands still.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry
+from std_srvs.srv import Trigger
+
+from pe_core.config import ConfigurationError
+from pe_nodes import inputs, parameters, qos
+from pe_nodes.episode import Episode
+from pe_nodes.game_node import ERROR, OK, WARN, GameNode, run
+from pe_nodes.inputs import StampedInput
+from pe_nodes.messages import command_type, command_values, odometry_values, set_command, stamp_ns
+from pe_nodes.robot_models import models
+from pe_nodes.safety_inputs import Mode, SafetyInputs
+from pe_nodes.safety_status import SafetyStatus
+from pe_nodes.settings import SafetySettings
+from pe_nodes.timing import Rate, Timing
+from pe_safety.filter import FilterResult, SafetyFilter
+from pe_safety.parameters import SafetyParameters, load_safety
+
+GRAPH_CHECK = 0.2
+BURST = 5
+BURST_GAP = 0.01
+ZERO = (0.0, 0.0)
+
+
+class SafetyNode(GameNode):
+    """Filters cmd_vel_nominal into cmd_vel."""
+
+    def __init__(self) -> None:
+        super().__init__("safety", SafetySettings())
+        profile = self.get_parameter("profile").value
+        self.guarded |= set(parameters.declare(self, load_safety(str(profile)), "filter."))
+
+    def setup(self, settings: SafetySettings) -> None:
+        self.settings = settings
+        own, opponent = models(settings)
+        self._filter = SafetyFilter(
+            parameters.read(self, SafetyParameters, "filter."), own, opponent, settings.dt
+        )
+        self._filter.warm_up()
+        self._inputs = SafetyInputs(settings)
+        self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
+        self._command: tuple[float, float] = ZERO
+        self._last_ns = -1
+        self._last_wall = time.monotonic()
+        self._nominal_wall = 0.0
+        self._mode, self._reason = Mode.WAITING, "no episode is being played"
+        self._guarding = False
+        self._type_error = ""
+        self._counts = {"interventions": 0, "relaxed": 0, "backup": 0, "guarded_by_wall_clock": 0}
+        self._timing = Timing(deadline=0.5 * settings.dt)
+        self._periods = Timing(deadline=2.0 * settings.dt)
+        self._rate = Rate()
+        kind = command_type(settings.stamped_cmd_vel)
+        self._message = kind()
+        if settings.stamped_cmd_vel:
+            self._message.header.frame_id = settings.base_frame
+        self._publisher = self.create_publisher(kind, "cmd_vel", qos.COMMAND)
+        self._status_publisher = self.create_publisher(DiagnosticArray, "safety/status", qos.LATCHED)
+        self._links = [
+            self.create_subscription(TwistStamped, "cmd_vel_nominal", self._on_nominal, qos.COMMAND),
+            self.create_subscription(Odometry, "state", self._on_own, qos.STATE),
+            self.create_subscription(Odometry, "opponent_state", self._on_opponent, qos.STATE),
+        ]
+        self.create_service(Trigger, "~/clear_faults", self._on_clear)
+        self.follow_episodes()
+        self._period = 1.0 / settings.publish_rate
+        if settings.lockstep:
+            self._period = max(self._period, settings.dt)
+        self.create_timer(self._period, self._on_timer)
+        self.create_timer(0.05, self._on_guard, clock=self.steady)
+        self.create_timer(GRAPH_CHECK, self._check_graph, clock=self.steady)
+
+    def activate(self) -> None:
+        self._last_wall = time.monotonic()
+        self._check_graph()
+
+    def deactivate(self) -> None:
+        for _ in range(BURST):
+            self._send(max(self.now_ns(), self._last_ns), ZERO)
+            time.sleep(BURST_GAP)
+
+    # -- inputs -------------------------------------------------------------------------------------------
+
+    def episode_started(self, episode: Episode) -> None:
+        self._inputs.begin()
+        self._last_ns = -1
+        self._guarding = False
+        self._command = ZERO
+        self._last_wall = time.monotonic()
+
+    def episode_ended(self, episode: Episode) -> None:
+        self._inputs.playing = False
+
+    def ready_for(self, episode: Episode) -> bool:
+        linked = all(link.get_publisher_count() > 0 for link in self._links)
+        return linked and self._publisher.get_subscription_count() > 0
+
+    def _on_nominal(self, message: TwistStamped) -> None:
+        self._nominal_wall = time.perf_counter()
+        self._offer(self._inputs.nominal, command_values(message), stamp_ns(message.header.stamp))
+
+    def _on_own(self, message: Odometry) -> None:
+        self._offer(self._inputs.own, odometry_values(message), stamp_ns(message.header.stamp))
+
+    def _on_opponent(self, message: Odometry) -> None:
+        self._offer(self._inputs.opponent, odometry_values(message), stamp_ns(message.header.stamp))
+
+    def _offer(self, source: StampedInput, values: tuple[float, ...], stamp: int) -> None:
+        now = self.now_ns()
+        verdict = source.offer(values, stamp, now)
+        if verdict not in (inputs.ACCEPTED, inputs.DUPLICATE):
+            self.get_logger().error(f"{source.name} rejected: {verdict}", throttle_duration_sec=5.0)
+            return
+        if stamp == 0 and source.zero_stamps == 1:
+            self.get_logger().warning(f"{source.name} has no stamp: taken as now")
+        if not self.active or not self._inputs.playing:
+            return
+        event = self._inputs.nominal.stamp_ns
+        lockstep = self.settings.lockstep
+        if lockstep and verdict == inputs.DUPLICATE and event == self._last_ns:
+            self._send(event, self._command)  # the simulator asks again: the answer was lost
+        elif event > self._last_ns and (self._inputs.complete(event) if lockstep else source is self._inputs.nominal):
+            self._guarding = False
+            self._cycle(event if lockstep else max(now, event))
+
+    # -- cycles -------------------------------------------------------------------------------------------
+
+    def _on_timer(self) -> None:
+        now = self.now_ns()
+        if not self.active or now <= self._last_ns:
+            return
+        if self.settings.lockstep:
+            # The simulator waits for us; answer without inputs only when the guard has found them missing.
+            lost = self._inputs.nominal.lost(now) or self._inputs.own.lost(now)
+            if self._inputs.fault or (self._guarding and lost):
+                self._cycle(now)
+        elif now - self._last_ns >= 1.5e9 * self._period or self._mode is not Mode.ACTIVE:
+            self._cycle(now)
+
+    def _on_guard(self) -> None:
+        if self.active and time.monotonic() - self._last_wall > self.settings.clock_guard:
+            self._counts["guarded_by_wall_clock"] += 1
+            self._guarding = True
+            now = self.now_ns()
+            mode, reason = self._inputs.decide(now)
+            if mode is Mode.ACTIVE:
+                mode, reason = Mode.STOPPED, "no new inputs while the clock stands still"
+            self._finish(now, mode, reason, ZERO, None)
+
+    def _cycle(self, stamp: int) -> None:
+        mode, reason = self._inputs.decide(stamp)
+        if mode is not Mode.ACTIVE:
+            self._finish(stamp, mode, reason, ZERO, None)
+            return
+        own = self._inputs.own_at(stamp, self._command)
+        opponent, age = self._inputs.opponent_at(stamp)
+        episode, nominal = self.episode, self._inputs.nominal.values
+        if episode is None or nominal is None:
+            return
+        result = self._filter.step(own, nominal, opponent, episode.arena, opponent_age=age)
+        command = result.command
+        if not (math.isfinite(command[0]) and math.isfinite(command[1])):
+            self._inputs.latch(f"the filter gave {command}")
+            mode, reason, command = Mode.FAULT, self._inputs.fault, ZERO
+        self._finish(stamp, mode, reason, command, result, nominal, own, opponent)
+
+    def _finish(
+        self,
+        stamp: int,
+        mode: Mode,
+        reason: str,
+        command: tuple[float, float],
+        result: FilterResult | None,
+        nominal: Any = None,
+        own: Any = None,
+        opponent: Any = None,
+    ) -> None:
+        self._send(stamp, command)
+        if (mode, reason) != (self._mode, self._reason) and mode in (Mode.STOPPED, Mode.FAULT):
+            self.get_logger().warning(f"{mode}: {reason}", throttle_duration_sec=2.0)
+        self._mode, self._reason, self._last_ns = mode, reason, stamp
+        episode = -1 if self.episode is None else self.episode.index
+        self._status_publisher.publish(
+            self._status.fill(
+                stamp, mode, reason, episode, self._inputs, nominal, own, opponent, command, result
+            )
+        )
+        if result is not None:
+            self._timing.add(time.perf_counter() - self._nominal_wall)
+            self._counts["interventions"] += result.intervened
+            self._counts["relaxed"] += result.tier == 1
+            self._counts["backup"] += result.tier == 2
+        self._rate.tick()
+
+    def _send(self, stamp: int, command: tuple[float, float]) -> None:
+        set_command(self._message, stamp, *command)
+        self._publisher.publish(self._message)
+        self._command = command
+        wall = time.monotonic()
+        self._periods.add(wall - self._last_wall)
+        self._last_wall = wall
+
+    # -- faults -------------------------------------------------------------------------------------------
+
+    def _check_graph(self) -> None:
+        topic = self._publisher.topic_name
+        publishers = self.get_publishers_info_by_topic(topic)
+        if self.active and len(publishers) > 1:
+            names = sorted({f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers})
+            self._inputs.latch(f"{len(publishers)} publishers on {topic} ({', '.join(names)}); only one is allowed")
+        own_type = "geometry_msgs/msg/TwistStamped" if self.settings.stamped_cmd_vel else "geometry_msgs/msg/Twist"
+        odd = {info.topic_type for info in self.get_subscriptions_info_by_topic(topic)} - {own_type}
+        error = f"{topic} is {own_type}, but a subscriber wants {', '.join(sorted(odd))}: set stamped_cmd_vel" if odd else ""
+        if error and error != self._type_error:
+            self.get_logger().error(error)
+        self._type_error = error
+
+    def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        cleared, self._inputs.fault = self._inputs.fault, ""
+        self._check_graph()
+        response.success = not self._inputs.fault
+        response.message = self._inputs.fault or (f"cleared: {cleared}" if cleared else "no fault was latched")
+        return response
+
+    def diagnose(self, now: float) -> tuple[Any, str, dict[str, str]]:
+        ros_now = self.now_ns()
+        values = {"mode": str(self._mode), "rate_hz": f"{self._rate.read(now):.1f}"}
+        for source in self._inputs.all:
+            values[f"{source.name} age_s"] = f"{source.age(ros_now):.3f}"
+            values |= {f"{source.name}: {reason}": str(count) for reason, count in source.rejected.items()}
+        values |= {key: str(count) for key, count in self._counts.items()}
+        values |= {f"cycle_{key}": value for key, value in self._timing.summary_ms().items()}
+        values |= {f"period_{key}": value for key, value in self._periods.summary_ms().items()}
+        bad = sum(source.rejected.get(inputs.NOT_FINITE, 0) for source in self._inputs.all)
+        if self._type_error or self._mode is Mode.FAULT or self._inputs.fault:
+            return ERROR, self._type_error or f"fault: {self._inputs.fault}", values
+        if self._mode is Mode.STOPPED:
+            return ERROR, f"stopped: {self._reason}", values
+        return (WARN, f"{bad} inputs were not finite", values) if bad else (OK, str(self._mode), values)
+
+
+def main() -> int:
+    """Entry point of the executable ``safety``."""
+    try:
+        return run(SafetyNode)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The safety node's account of one cycle as diagnostic_msgs/DiagnosticArray; floats round-trip exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from pe_nodes.messages import set_stamp
+from pe_nodes.safety_inputs import Mode, SafetyInputs
+from pe_safety.filter import FilterResult
+
+TIERS = ("exact", "relaxed", "backup")
+STOP = "stop"
+_COMPONENTS = ("x", "y", "theta", "v", "omega")
+
+
+class SafetyStatus:
+    """Builds the message; key-value objects are made once and reused, cycle after cycle."""
+
+    def __init__(self, name: str, namespace: str) -> None:
+        self._status = DiagnosticStatus(name=name, hardware_id=namespace)
+        self._message = DiagnosticArray(status=[self._status])
+        self._pairs: dict[str, KeyValue] = {}
+
+    def fill(
+        self,
+        stamp_ns: int,
+        mode: Mode,
+        reason: str,
+        episode: int,
+        sources: SafetyInputs,
+        nominal: Sequence[float] | None,
+        own: Sequence[float] | None,
+        opponent: Sequence[float] | None,
+        command: tuple[float, float],
+        result: FilterResult | None,
+    ) -> DiagnosticArray:
+        """The message for one cycle; states are those that the filter used, ``None`` where it did not run."""
+        values: list[KeyValue] = []
+        put = self._put
+        tier = STOP if result is None else TIERS[result.tier]
+        reason = reason or ("" if result is None else result.reason)
+        put(values, "mode", str(mode))
+        put(values, "tier", tier)
+        put(values, "reason", reason)
+        put(values, "episode", str(episode))
+        put(values, "intervened", "1" if result is not None and result.intervened else "0")
+        if nominal is not None:
+            put(values, "nominal_v", repr(float(nominal[0])))
+            put(values, "nominal_omega", repr(float(nominal[1])))
+        put(values, "command_v", repr(float(command[0])))
+        put(values, "command_omega", repr(float(command[1])))
+        if result is not None:
+            put(values, "correction", repr(result.correction))
+            put(values, "slack", repr(float(result.slack)))
+            put(values, "solve_time_us", repr(1e6 * result.solve_time))
+            for name, value in result.barriers.items():
+                put(values, "h/" + name, repr(value))
+        for prefix, state in (("state_", own), ("opponent_", opponent)):
+            if state is not None:
+                for name, value in zip(_COMPONENTS, state, strict=True):
+                    put(values, prefix + name, repr(float(value)))
+        for prefix, source in (("state", sources.own), ("opponent", sources.opponent), ("nominal", sources.nominal)):
+            if source.values is not None:
+                put(values, prefix + "_stamp_ns", str(source.stamp_ns))
+                put(values, prefix + "_age_ms", repr(1e3 * source.age(stamp_ns)))
+        status = self._status
+        status.values = values
+        status.level = level_of(mode, tier)
+        status.message = f"{mode}: {reason}" if reason else str(mode)
+        set_stamp(self._message.header.stamp, stamp_ns)
+        return self._message
+
+    def _put(self, values: list[KeyValue], key: str, value: str) -> None:
+        pair = self._pairs.get(key)
+        if pair is None:
+            pair = self._pairs[key] = KeyValue(key=key)
+        pair.value = value
+        values.append(pair)
+
+
+def level_of(mode: Mode, tier: str) -> bytes:
+    """OK, WARN while a row is relaxed or the backup drives, ERROR while stopped or in fault."""
+    if mode in (Mode.STOPPED, Mode.FAULT):
+        return bytes(DiagnosticStatus.ERROR)
+    if mode is Mode.ACTIVE and tier != TIERS[0]:
+        return bytes(DiagnosticStatus.WARN)
+    return bytes(DiagnosticStatus.OK)
