@@ -144,8 +144,7 @@ def _audit_robot(
 ) -> dict[str, Any]:
     low, high = episode.cycle_window()
     status = log.status.window(low, high)
-    model = _at_speed(log.model, role, episode)
-    rival = _at_speed(other.model, _other(role), episode)
+    model, rival = log.model, other.model
     own, own_lost = _states(status, _OWN, "state_stamp_ns", log.state)
     opponent, opponent_lost = _states(status, _OPPONENT, "opponent_stamp_ns", other.state)
     reach = rival.radius + opponent_margin(1e-3 * status.column("opponent_age_ms"), model, rival)
@@ -200,13 +199,6 @@ def _audit_robot(
         "commands_without_status": unmatched,
         "max_limit_excess": limit_excess(command.values, model),
     }
-
-
-def _at_speed(model: RobotModel, role: str, episode: Episode) -> RobotModel:
-    """The evader's speed limits are scaled by the episode's speed ratio."""
-    if role == "evader" and episode.speed_ratio != 1.0:
-        return model.with_speed_ratio(episode.speed_ratio)
-    return model
 
 
 def _states(

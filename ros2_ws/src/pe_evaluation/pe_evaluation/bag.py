@@ -11,9 +11,10 @@ Poses are (x, y, theta) in the map frame [m, m, rad], velocities (v, omega) of t
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from pe_core.arena import Arena
 from pe_core.config import ConfigurationError, from_mapping
-from pe_core.robot import RobotModel, load_robot
+from pe_core.robot import RobotModel
 from pe_evaluation.metrics import ROLES, TIERS
 from pe_evaluation.storage import BagError, Message, RawBag, read_raw
 
@@ -42,6 +43,8 @@ TOPICS = {
     "cmd_vel": (_STAMPED, _TWIST),
     "safety/status": (_STATUS,),
 }
+_GAME = {"/episode", *(f"/{role}/{name}" for role in ROLES for name in TOPICS)}
+_KNOWN = _GAME | {"/clock"}
 _WORDS = ("mode", "tier", "reason", "episode")
 
 
@@ -175,40 +178,46 @@ def read_run(path: Path | str) -> Run:
     Raises:
         BagError: the bag cannot be read, holds no message, or is not a recorded game.
     """
-    raw = read_raw(Path(path))
+    # Millions of small objects that all stay: searching them for cycles would take twice as long as reading.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _read(read_raw(Path(path), _KNOWN))
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _read(raw: RawBag) -> Run:
     _check_game(raw)
     reader = _Decoder(raw)
     manifest = raw.custom.get("pe")
     if not isinstance(manifest, dict):
         reader.warnings.append("the run manifest is missing: bundles, seed and robot profiles are unknown")
         manifest = {}
+    truth = {role: reader.stream(f"/{role}/ground_truth", TOPICS["ground_truth"]) for role in ROLES}
+    episodes = reader.episodes(list(truth.values()))
+    ratio = episodes[0].speed_ratio if episodes else 1.0
     robots: dict[str, RobotLog] = {}
     for role in ROLES:
-        model = _robot_model(manifest, role, reader.warnings)
-        streams = {
-            name: reader.stream(f"/{role}/{name}", kinds)
-            for name, kinds in TOPICS.items()
-            if name != "safety/status"
-        }
+        odom = reader.stream(f"/{role}/odom", TOPICS["odom"])
         robots[role] = RobotLog(
-            model,
-            streams["ground_truth"],
-            streams["state"],
-            streams["odom"],
-            reader.stamp_by(streams["cmd_vel_nominal"], streams["odom"]),
-            reader.stamp_by(streams["cmd_vel"], streams["odom"]),
+            _robot_model(manifest, role, ratio, reader.warnings),
+            truth[role],
+            reader.stream(f"/{role}/state", TOPICS["state"]),
+            odom,
+            reader.stamp_by(reader.stream(f"/{role}/cmd_vel_nominal", TOPICS["cmd_vel_nominal"]), odom),
+            reader.stamp_by(reader.stream(f"/{role}/cmd_vel", TOPICS["cmd_vel"]), odom),
             reader.status(f"/{role}/safety/status"),
         )
-    episodes = reader.episodes(robots)
     clock = reader.stream("/clock", (_CLOCK,), required=False)
-    return Run(raw.path, robots, episodes, clock, manifest, raw.complete, len(raw.messages), reader.warnings)
+    return Run(raw.path, robots, episodes, clock, manifest, raw.complete, raw.count, reader.warnings)
 
 
 def _check_game(raw: RawBag) -> None:
-    known = {"/episode", *(f"/{role}/{name}" for role in ROLES for name in TOPICS)}
-    if not raw.messages:
+    if not raw.count:
         raise BagError(f"{raw.path}: holds no message" + ("" if raw.complete else " that is whole"))
-    if not known & set(raw.topics):
+    if not _GAME & set(raw.topics):
         listed = ", ".join(sorted(raw.topics)[:8]) + (" ..." if len(raw.topics) > 8 else "")
         raise BagError(
             f"{raw.path}: is not a recorded pursuit-evasion run: it holds none of /episode, "
@@ -216,19 +225,19 @@ def _check_game(raw: RawBag) -> None:
         )
 
 
-def _robot_model(manifest: Mapping[str, Any], role: str, warnings: list[str]) -> RobotModel:
+def _robot_model(manifest: Mapping[str, Any], role: str, ratio: float, warnings: list[str]) -> RobotModel:
+    """The robot as it played: the manifest's profile, whose speed is scaled already, or the reference robot."""
+    assumed = RobotModel().with_speed_ratio(ratio) if role == "evader" else RobotModel()
     given = (manifest.get("robots") or {}).get(role) if isinstance(manifest.get("robots"), Mapping) else None
     try:
         if isinstance(given, Mapping):
             return from_mapping(RobotModel, dict(given), f"manifest: robots: {role}")
-        if isinstance(given, str):
-            return load_robot(given)
     except ConfigurationError as error:
         warnings.append(f"{error}; the reference robot is assumed for {role}")
-        return RobotModel()
+        return assumed
     if manifest:
         warnings.append(f"the manifest has no profile of {role}; the reference robot is assumed")
-    return RobotModel()
+    return assumed
 
 
 class _Decoder:
@@ -318,7 +327,7 @@ class _Decoder:
             {key: np.array([_integer(row.get(key)) for row in rows], dtype=np.int64) for key in integers},
         )
 
-    def episodes(self, robots: Mapping[str, RobotLog]) -> list[Episode]:
+    def episodes(self, truths: Sequence[Stream]) -> list[Episode]:
         """The announced episodes in order, each joined with its end."""
         starts: dict[int, dict[str, Any]] = {}
         ends: dict[int, dict[str, Any]] = {}
@@ -331,7 +340,6 @@ class _Decoder:
                 continue
             # Transient-local history may deliver an event twice; the first announcement stands.
             (starts if kind == "start" else ends).setdefault(index, event)
-        truths = [log.ground_truth for log in robots.values()]
         last = max((int(truth.stamp_ns[-1]) for truth in truths if len(truth)), default=0)
         ordered = sorted(starts.values(), key=lambda event: int(event["start_ns"]))
         episodes = []

@@ -11,9 +11,9 @@ import dataclasses
 import json
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from rosbags.rosbag2 import Reader
@@ -26,8 +26,7 @@ class BagError(ValueError):
     """A bag cannot be read at all, or is not a recorded game; the message says what it is."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """One recorded message, still serialised (CDR); ``log_ns`` is the wall time of receipt."""
 
     topic: str
@@ -38,12 +37,17 @@ class Message:
 
 @dataclasses.dataclass
 class RawBag:
-    """All messages of a bag, with what the reader has to say about it."""
+    """The wanted messages of a bag, with what the reader has to say about it.
+
+    ``topics`` are all topics of the bag with their types, ``count`` all its messages, wanted or not.
+    """
 
     path: Path
+    wanted: Collection[str]
     messages: list[Message]
     topics: dict[str, str]
     custom: dict[str, Any]
+    count: int = 0
     complete: bool = True
     warnings: list[str] = dataclasses.field(default_factory=list)
 
@@ -69,21 +73,21 @@ def _storage_files(path: Path) -> list[Path]:
     return sorted(file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
 
 
-def read_raw(path: Path) -> RawBag:
-    """Every message of the bag at ``path`` (see :func:`locate`).
+def read_raw(path: Path, wanted: Collection[str]) -> RawBag:
+    """The messages on the ``wanted`` topics of the bag at ``path`` (see :func:`locate`).
 
     Raises:
         BagError: nothing can be read.
     """
     path = locate(path)
     try:
-        return _read_closed(path)
+        return _read_closed(path, wanted)
     except Exception as error:  # noqa: BLE001  # on damaged files rosbags raises more than its ReaderError
         reason = str(error).rstrip(".") or type(error).__name__
     files = [path] if path.is_file() else _storage_files(path)
     if any(file.suffix != ".mcap" for file in files):
         raise BagError(f"{path}: cannot be read: {reason}")
-    bag = RawBag(path, [], {}, {}, complete=True)
+    bag = RawBag(path, wanted, [], {}, {})
     for file in files:
         scan_mcap(file, bag)
     metadata = path / "metadata.yaml"
@@ -92,20 +96,23 @@ def read_raw(path: Path) -> RawBag:
     elif path.is_dir():
         bag.custom.update(_custom_of(metadata.read_text(errors="replace")))
     if not bag.complete:
-        bag.warnings.append(f"the bag is truncated: {len(bag.messages)} messages could still be read")
+        bag.warnings.append(f"the bag is truncated: {bag.count} messages could still be read")
     return bag
 
 
-def _read_closed(path: Path) -> RawBag:
+def _read_closed(path: Path, wanted: Collection[str]) -> RawBag:
     with Reader(path) as reader:
         topics = {connection.topic: connection.msgtype for connection in reader.connections}
+        chosen = [connection for connection in reader.connections if connection.topic in wanted]
+        # An empty choice would mean all topics to the reader.
         messages = [
             Message(connection.topic, connection.msgtype, stamp, bytes(data))
-            for connection, stamp, data in reader.messages()
+            for connection, stamp, data in (reader.messages(chosen) if chosen else ())
         ]
+        count = reader.message_count
         metadata = getattr(reader.storage, "metadata", None)
         custom = dict(getattr(metadata, "custom", None) or {})
-    return RawBag(path, messages, topics, _decode_custom(custom))
+    return RawBag(path, wanted, messages, topics, _decode_custom(custom), count)
 
 
 def _decode_custom(custom: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +136,7 @@ def _custom_of(text: str) -> dict[str, Any]:
 
 
 def scan_mcap(file: Path, bag: RawBag) -> None:
-    """Add to ``bag`` every whole message of an MCAP file, in the order of the file.
+    """Add to ``bag`` every whole message on its wanted topics in an MCAP file, in the order of the file.
 
     Raises:
         BagError: the file is empty or no MCAP file.
@@ -188,7 +195,9 @@ class _Scan:
         channel, _, log_ns, _ = struct.unpack_from("<HIQQ", content)
         if channel in self._channels:
             topic, kind = self._channels[channel]
-            self.bag.messages.append(Message(topic, kind, log_ns, content[22:]))
+            self.bag.count += 1
+            if topic in self.bag.wanted:
+                self.bag.messages.append(Message(topic, kind, log_ns, content[22:]))
 
     def _chunk(self, content: bytes, whole: bool) -> bool:
         if len(content) < 40:
