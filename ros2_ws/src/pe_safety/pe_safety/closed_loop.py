@@ -22,7 +22,7 @@ from pe_core.rules import body_margin, is_capture
 from pe_core.scenario import Layout
 from pe_safety.barriers import BARRIERS_MAX, reaction_margin
 from pe_safety.filter import INTERVENTION
-from pe_safety.ladder import BACKUP, EXACT, TURNING, correction_size, filter_step
+from pe_safety.ladder import BACKUP, EXACT, correction_size, filter_step, is_infeasible
 from pe_safety.parameters import SafetyParameters
 
 # Columns of Games.counts, per robot.
@@ -80,7 +80,7 @@ def step_games(
                 )  # fmt: skip
                 size = correction_size(nominal_v, nominal_omega, v, omega, models[r])
                 counts[n, r, INTERVENTIONS] += tier != EXACT or size > INTERVENTION
-                counts[n, r, INFEASIBLE] += tier != EXACT and reason != TURNING
+                counts[n, r, INFEASIBLE] += is_infeasible(tier, reason)
                 counts[n, r, BACKUPS] += tier == BACKUP
                 if math.isfinite(size):
                     corrections[n, r, 0] += size

@@ -48,6 +48,7 @@ class FilterResult:
         barriers: h by name; walls [m], obstacles and opponent [m^2]; NaN where the state is not finite.
         slack: largest relaxation [m/s] of a row; 0 for tier exact.
         correction: sqrt((dv / v_max)^2 + (domega / omega_max)^2).
+        infeasible: no command met every row (tier relaxed, or backup for that reason).
         intervened: the correction exceeds 1e-3, or the tier is not exact.
         solve_time: wall time of the filter [s]; the only thing here that is not a function of the arguments.
         reason: why the tier is backup, else empty.
@@ -58,6 +59,7 @@ class FilterResult:
     barriers: dict[str, float]
     slack: float
     correction: float
+    infeasible: bool
     intervened: bool
     solve_time: float
     reason: str
@@ -125,6 +127,7 @@ class SafetyFilter:
             barriers=dict(zip(names, self._h.tolist(), strict=False)),
             slack=slack,
             correction=correction,
+            infeasible=ladder.is_infeasible(tier, reason),
             intervened=tier != ladder.EXACT or correction > INTERVENTION,
             solve_time=time.perf_counter() - start,
             reason=_REASONS[reason],

@@ -362,6 +362,12 @@ def _circle_distance(x: float, y: float, c: float, s: float, cx: float, cy: floa
 
 
 @njit(cache=True)
+def is_infeasible(tier: int, reason: int) -> bool:
+    """Whether the exact QP had no solution; data that is not finite and turns on the spot are other reasons."""
+    return tier == RELAXED or (tier == BACKUP and (reason == NO_COMMAND or reason == UNSAFE_RELAXATION))
+
+
+@njit(cache=True)
 def correction_size(
     nominal_v: float, nominal_omega: float, v: float, omega: float, model: NDArray[np.float64]
 ) -> float:
