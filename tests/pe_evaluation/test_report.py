@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pe_evaluation import report_main
+from pe_evaluation import picture_main, report_main
 from pe_evaluation.bag import read_run
 from pe_evaluation.figures import chase_figure, save, svg
 from pe_evaluation.recorded import trace_of
@@ -70,6 +70,13 @@ def test_picture_for_print(bag: Path, tmp_path: Path) -> None:
     run = read_run(bag)
     save(chase_figure(run, trace_of(run, run.episodes[0])), tmp_path / "chase.png", dpi=60)
     assert (tmp_path / "chase.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_picture_command(bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert picture_main.main([str(bag), str(tmp_path / "a.svg"), "--episode", "1"]) == 0
+    assert "<svg" in (tmp_path / "a.svg").read_text()
+    assert picture_main.main([str(bag), str(tmp_path / "b.svg"), "--episode", "9"]) == 2
+    assert "has no episode 9; known: 0, 1" in capsys.readouterr().err
 
 
 def test_text_of_strangers_is_escaped(

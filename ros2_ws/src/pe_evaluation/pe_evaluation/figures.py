@@ -19,6 +19,7 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pe_core.robot import RobotModel
@@ -81,7 +82,7 @@ def chase_figure(run: Run, trace: Trace, width: float = 6.0) -> Figure:
     """One episode seen from above, ``width`` inches wide: trajectories, margins in colour, corrections."""
     with rc_context(STYLE):
         figure = Figure(figsize=(width, 0.9 * width))
-        axes = figure.add_axes((0.075, 0.065, 0.79, 0.88))
+        axes = figure.add_axes((0.095, 0.07, 0.77, 0.87))
         scale = draw_chase(axes, run, trace)
         bar_axes = figure.add_axes((0.885, 0.15, 0.018, 0.55))
         _margin_bar(figure, bar_axes, scale)
@@ -142,6 +143,8 @@ def draw_chase(axes: Axes, run: Run, trace: Trace) -> Normalize:
     axes.set_ylim(-half - border, half + border)
     axes.set_aspect("equal")
     axes.grid(False)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.set_xlabel("x [m]", labelpad=1.0)
