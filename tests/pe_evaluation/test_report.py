@@ -136,7 +136,8 @@ def waiting(tmp_path: Path) -> Any:
     path = os.pathsep.join(sys.path)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env={**os.environ, "PYTHONPATH": path})  # fmt: skip
-    time.sleep(2.5)
+    assert process.stdout is not None
+    assert "waiting until" in process.stdout.readline()
     yield process
     if process.poll() is None:
         process.kill()

@@ -19,11 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pe_core.config import ConfigurationError
-from pe_evaluation.bag import read_run
-from pe_evaluation.metrics import write_json, write_text
-from pe_evaluation.recorded import metrics_of, trace_of
-from pe_evaluation.storage import BagError
+# What reads and draws is imported where it is used: a signal during a second of imports would end the process
+# that has to outlive the launch.
 
 _POLL_S = 0.1
 _GRACE_S = 10.0
@@ -36,6 +33,10 @@ def build(out: Path) -> dict[str, Any]:
         BagError: the bag cannot be read.
         OSError: a file cannot be written.
     """
+    from pe_evaluation.bag import read_run
+    from pe_evaluation.metrics import write_json, write_text
+    from pe_evaluation.recorded import metrics_of, trace_of
+
     run = read_run(out / "bag")
     traces = [trace_of(run, episode) for episode in run.episodes]
     metrics = metrics_of(run, traces)
@@ -65,6 +66,8 @@ def _patient(seen: list[float]) -> Iterator[None]:
 def wait_for_bag(out: Path, seen: list[float], grace: float = _GRACE_S) -> bool:
     """Wait until the bag is closed; False where it was not, ``grace`` [s] after the first signal."""
     metadata = out / "bag" / "metadata.yaml"
+    if not metadata.exists():
+        print(f"report: waiting until {metadata.parent} is closed", flush=True)
     while not metadata.exists():
         if seen and time.monotonic() - seen[0] > grace:
             return False
@@ -85,9 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
     with _patient(seen) if options.wait else contextlib.nullcontext():
         if options.wait and not wait_for_bag(options.out, seen, options.grace):
             print(f"report: {options.out / 'bag'} was not closed; reporting what it holds", file=sys.stderr)
+        # BagError and ConfigurationError are ValueErrors.
         try:
             metrics = build(options.out)
-        except (BagError, ConfigurationError, OSError) as error:
+        except (ValueError, OSError) as error:
             print(f"report: {error}", file=sys.stderr)
             return 2
     print(
