@@ -12,6 +12,9 @@ def launch(
     arguments: Annotated[
         list[str] | None, typer.Argument(help="Launch arguments, as name:=value.", metavar="[NAME:=VALUE]...")
     ] = None,
+    show_args: Annotated[
+        bool, typer.Option("--show-args", "-s", help="Say what the arguments may be, and start nothing.")
+    ] = False,
 ) -> None:
     """Start the nodes of a launch file, run its episodes, write the bag, the metrics and the report.
 
@@ -19,4 +22,4 @@ def launch(
     """
     from pe_nodes import process_launch
 
-    raise typer.Exit(process_launch.main(file, list(arguments or [])))
+    raise typer.Exit(process_launch.main(file, [*(arguments or []), *(["--show-args"] if show_args else [])]))

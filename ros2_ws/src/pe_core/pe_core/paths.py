@@ -61,7 +61,7 @@ def config_path(kind: str, name: str) -> Path:
         if path.is_file():
             return path
     known = ", ".join(config_names(kind))
-    raise ConfigurationError(f"{kind} '{name}' is unknown; known: {known} (or a path to a .yaml file)")
+    raise ConfigurationError(f"{kind.removesuffix('s')} '{name}' is unknown; known: {known} (or a path to a .yaml file)")
 
 
 def bundle_names() -> list[str]:
