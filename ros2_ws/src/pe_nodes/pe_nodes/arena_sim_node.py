@@ -29,12 +29,15 @@ from pe_nodes.markers import arena_markers
 from pe_nodes.messages import NANO, command_values, set_stamp, stamp_ns
 from pe_nodes.robot_models import scaled
 from pe_nodes.settings import ROLES, SimSettings
+from pe_nodes.sim_progress import RUNNING, Progress
 from pe_nodes.sim_topics import RobotTopics
 
 RESEND = 0.2
 ANNOUNCE = 0.5
 PROGRESS = 0.1
 MARKERS = 0.1
+# Both ends of a connection learn of one another at different times; the first samples may get lost before.
+SETTLE = 0.5
 GAP_NS = NANO  # between the stamps of two episodes
 NOT_READY = 3
 
@@ -56,20 +59,19 @@ class ArenaSimNode(GameNode):
         self._index = settings.first_episode
         self._topics = {role: RobotTopics(self, settings, role, self._on_command, self._on_ready) for role in ROLES}
         self.create_subscription(Header, "/episode_ready", self._on_ready, qos.EVENT)
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.EVENT)
+        self._progress = Progress(settings.episodes)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._progress.on_diagnostics, qos.EVENT)
         self._clock_publisher = self.create_publisher(Clock, "/clock", qos.CLOCK)
         self._episodes = self.create_publisher(String, "/episode", qos.LATCHED)
         self._markers = self.create_publisher(MarkerArray, "/arena_markers", qos.EVENT)
         self._clock_message = Clock()
         self._missing: set[str] = set()
-        self._playing = False
+        self._playing = self._settled = False
         self._time_ns = NANO
         self._commands = dict.fromkeys(ROLES, (0.0, 0.0))
         self._answered: set[str] = set()
         self._silent: set[str] = set()
         self._asked = self._sent = self._shown = self._drawn = self._begun = 0.0
-        self._interventions: dict[str, int] = {}
-        self._captures = self._violations = 0
         self.create_timer(0.05, self._watch, clock=self.steady)
         if settings.rate > 0.0:
             self.create_timer(self._arena.dt / settings.rate, self._on_tick, clock=self.steady)
@@ -99,7 +101,7 @@ class ArenaSimNode(GameNode):
         self._commands = dict.fromkeys(ROLES, (0.0, 0.0))
         self._begun = time.monotonic()
         self._announce()
-        if not self._missing:
+        if not self._missing and self._settled:
             self._play()
 
     def _announce(self) -> None:
@@ -114,7 +116,8 @@ class ArenaSimNode(GameNode):
     def _on_ready(self, message: Header) -> None:
         if self.episode is not None and stamp_ns(message.stamp) == self.episode.start_ns and self._missing:
             self._missing.discard(message.frame_id)
-            if not self._missing:
+            self._sent = time.monotonic()
+            if not self._missing and self._settled:
                 self._play()
 
     def _play(self) -> None:
@@ -125,8 +128,6 @@ class ArenaSimNode(GameNode):
     def _finish_episode(self, outcome: str) -> None:
         self._playing = False
         game = self._game
-        self._captures += outcome == "capture"
-        self._violations += game.violations
         if self.episode is not None:
             event = self.episode.announcement() | {
                 "event": END,
@@ -137,7 +138,7 @@ class ArenaSimNode(GameNode):
                 "violations": game.violations,
             }
             self._episodes.publish(String(data=json.dumps(event)))
-        self._show(outcome)
+        self._progress.show(self._index - self.settings.first_episode, game, outcome)
 
     def _next(self) -> None:
         self._index += 1
@@ -217,19 +218,19 @@ class ArenaSimNode(GameNode):
                 self.fail(NOT_READY, f"no episode: not ready after {waited:.0f} s: {names}")
             elif now - self._sent > ANNOUNCE:
                 self._announce()
+        elif not self._playing and not self._settled:
+            if now - self._sent > SETTLE:
+                self._settled = True
+                self._play()
         elif self._playing:
             if self.settings.rate == 0.0 and now - self._sent > RESEND:
                 self._late(now)
             if now - self._shown > PROGRESS:
-                self._show("running")
+                self._shown = now
+                self._progress.show(self._index - self.settings.first_episode, self._game, RUNNING)
         if now - self._drawn > MARKERS and self._markers.get_subscription_count():
             self._drawn = now
-            bodies = [
-                (role, plant.state, plant.model.radius)
-                for role, plant in zip(ROLES, self._game.plants, strict=True)
-            ]
-            frame, arena = self.settings.map_frame, self._game.layout.arena
-            self._markers.publish(arena_markers(self._time_ns, frame, arena, bodies))
+            self._markers.publish(arena_markers(self._time_ns, self.settings.map_frame, self._game))
 
     def _late(self, now: float) -> None:
         waited = now - self._asked
@@ -239,36 +240,15 @@ class ArenaSimNode(GameNode):
             return
         for role in sorted(late - self._silent):
             present = {f"{space.rstrip('/')}/{name}" for name, space in self.get_node_names_and_namespaces()}
-            gone = sorted(name for name in self.settings.expected_nodes if name.startswith(f"/{role}/") and name not in present)
-            known = "gone: " + ", ".join(gone) if gone else f"all nodes of {role} still exist"
+            mine = [name for name in self.settings.expected_nodes if name.startswith(f"/{role}/")]
+            gone = ", ".join(sorted(set(mine) - present))
+            known = f"gone: {gone}" if gone else f"all nodes of {role} still exist"
             self.get_logger().error(
                 f"/{role}/safety sent no cmd_vel for {waited:.1f} s ({known}); {role} keeps its last command"
             )
         # A base holds its last command; it is asked again at every step.
         self._silent |= late
         self._advance()
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for status in message.status:
-            for pair in status.values:
-                if pair.key == "interventions":
-                    self._interventions[status.name] = int(pair.value)
-
-    def _show(self, outcome: str) -> None:
-        self._shown = time.monotonic()
-        game = self._game
-        progress = {
-            "episode": self._index - self.settings.first_episode,
-            "episodes": self.settings.episodes,
-            "outcome": outcome,
-            "time_s": round(game.steps * self._arena.dt, 3),
-            "distance_m": round(game.distance(), 3),
-            "min_margin_m": round(game.min_margin, 4),
-            "violations": self._violations + (game.violations if outcome == "running" else 0),
-            "captures": self._captures,
-            "interventions": sum(self._interventions.values()),
-        }
-        print(json.dumps({"progress": progress}), flush=True)
 
     def diagnose(self, now: float) -> tuple[Any, str, dict[str, str]]:
         values = {"episode": str(self._index), "time_s": f"{self._time_ns / NANO:.2f}"}

@@ -16,7 +16,8 @@ from rclpy.executors import SingleThreadedExecutor, TimeoutException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
-SWEEP_PERIOD = 0.05
+SWEEP_PERIOD = 0.25
+WAIT_MOST = 0.05
 BURST = 4
 SWEEP_MOST = 50
 
@@ -48,13 +49,13 @@ class DirectExecutor(SingleThreadedExecutor):
     def run(self) -> None:
         """Execute callbacks until ``stop``."""
         while self._running:
-            self.run_once(SWEEP_PERIOD)
+            self.run_once(WAIT_MOST)
 
     def run_for(self, duration: float) -> None:
         """Execute callbacks for ``duration`` [s], after ``stop`` too."""
         end = time.monotonic() + duration
         while (left := end - time.monotonic()) > 0.0:
-            self.run_once(min(left, SWEEP_PERIOD))
+            self.run_once(min(left, WAIT_MOST))
 
     def run_once(self, timeout: float) -> None:
         """Wait up to ``timeout`` [s] for a message or a timer, then execute everything that is ready."""

@@ -30,7 +30,9 @@ class LaunchArguments:
     rate: float = quantity(1.0, low=0.0, high=100.0, description="simulated over wall time; 0: as fast as it goes")
     out: str = quantity("out", description="directory of the run: bag, metrics and report")
     noise: str = quantity("none", choices=NOISE, description="noise of odometry")
-    speed_ratio: float = quantity(0.0, low=0.0, high=3.0, description="evader's speed over the pursuer's; 0: the scenario's")
+    speed_ratio: float = quantity(
+        0.0, low=0.0, high=3.0, description="evader's speed over the pursuer's; 0: the scenario's"
+    )
     frames: str = quantity("plain", choices=("plain", "prefixed"), description="frames odom or <namespace>/odom")
     stamped_cmd_vel: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
     record: bool = quantity(True, description="record a bag, and report when the run is over")
@@ -44,7 +46,8 @@ class LaunchArguments:
             )
         if self.safety == "barriernet":
             raise ConfigurationError(
-                "safety = 'barriernet': no policy bundle with a BarrierNet head is installed; allowed: " + _known_filters()
+                "safety = 'barriernet': no policy bundle with a BarrierNet head is installed; allowed: "
+                + _known_filters()
             )
         if 0.0 < self.speed_ratio < 0.1:
             raise ConfigurationError(f"speed_ratio = {self.speed_ratio!r}: allowed: 0 (the scenario's) or [0.1, 3]")

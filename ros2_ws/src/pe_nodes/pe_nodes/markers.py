@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from pe_core.arena import Arena
-from pe_nodes.messages import set_pose, set_stamp
+from pe_nodes.arena_game import ArenaGame
+from pe_nodes.messages import Vector, set_pose, set_stamp
+from pe_nodes.settings import ROLES
 
 _COLOURS = {"pursuer": (0.84, 0.15, 0.16), "evader": (0.12, 0.47, 0.71)}
 _GREY = (0.45, 0.45, 0.45)
 
 
-def arena_markers(
-    stamp_ns: int, frame: str, arena: Arena, robots: Sequence[tuple[str, Sequence[float], float]]
-) -> MarkerArray:
-    """Walls, obstacles and bodies; ``robots`` are (role, (x, y, theta, ...), radius)."""
+def arena_markers(stamp_ns: int, frame: str, game: ArenaGame) -> MarkerArray:
+    """Walls, obstacles and bodies."""
     result = MarkerArray(markers=[_marker(Marker.DELETEALL, "", 0, stamp_ns, frame, _GREY)])
+    arena = game.layout.arena
     side = arena.half_side
     walls = _marker(Marker.LINE_STRIP, "walls", 0, stamp_ns, frame, _GREY)
     walls.scale.x = 0.01 * side
@@ -28,7 +26,8 @@ def arena_markers(
     result.markers.append(walls)
     for index, (x, y, radius) in enumerate(arena.obstacles.tolist()):
         result.markers.append(_disc("obstacles", index, stamp_ns, frame, _GREY, (x, y, 0.0), radius, 0.3))
-    for index, (role, state, radius) in enumerate(robots):
+    for index, (role, plant) in enumerate(zip(ROLES, game.plants, strict=True)):
+        state, radius = plant.state, plant.model.radius
         result.markers.append(_disc("robots", index, stamp_ns, frame, _COLOURS[role], state, radius, 0.2))
         heading = _marker(Marker.ARROW, "headings", index, stamp_ns, frame, _COLOURS[role])
         set_pose(heading.pose, state[0], state[1], state[2])
@@ -58,7 +57,7 @@ def _disc(
     stamp_ns: int,
     frame: str,
     colour: tuple[float, float, float],
-    pose: Sequence[float],
+    pose: Vector,
     radius: float,
     height: float,
 ) -> Marker:

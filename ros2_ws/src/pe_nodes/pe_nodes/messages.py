@@ -6,11 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import KeyValue
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
+from numpy.typing import NDArray
+
+from pe_core.quaternion import quaternion_of_yaw, yaw_of_quaternion
 
 NANO = 1_000_000_000
+Vector = Sequence[float] | NDArray[np.float64]
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -25,15 +30,15 @@ def set_stamp(stamp: Any, nanoseconds: int) -> None:
 
 def yaw_of(q: Any) -> float:
     """Yaw [rad] in (-pi, pi] of a quaternion; NaN where it has no length."""
-    if q.w == 0.0 and q.x == 0.0 and q.y == 0.0 and q.z == 0.0:
-        return math.nan
+    if q.x == 0.0 and q.y == 0.0:
+        return yaw_of_quaternion(q.z, q.w) if q.z != 0.0 or q.w != 0.0 else math.nan
     return math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
 
 
 def set_pose(pose: Any, x: float, y: float, theta: float) -> None:
     """Write a planar pose into a geometry_msgs/Pose."""
     pose.position.x, pose.position.y = float(x), float(y)
-    pose.orientation.z, pose.orientation.w = math.sin(0.5 * theta), math.cos(0.5 * theta)
+    pose.orientation.z, pose.orientation.w = quaternion_of_yaw(float(theta))
 
 
 def odometry_values(message: Odometry) -> tuple[float, float, float, float, float]:
@@ -42,7 +47,7 @@ def odometry_values(message: Odometry) -> tuple[float, float, float, float, floa
     return position.x, position.y, yaw_of(message.pose.pose.orientation), twist.linear.x, twist.angular.z
 
 
-def set_odometry(message: Odometry, nanoseconds: int, state: Sequence[float]) -> None:
+def set_odometry(message: Odometry, nanoseconds: int, state: Vector) -> None:
     """Write stamp and (x, y, theta, v, omega) into a nav_msgs/Odometry."""
     set_stamp(message.header.stamp, nanoseconds)
     set_pose(message.pose.pose, state[0], state[1], state[2])

@@ -172,7 +172,8 @@ def summary(metrics: dict[str, Any], out: Path) -> Table:
         table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
     for key in ("control_period_ms", "odom_to_command_ms"):
         values = metrics.get(key) or {}
-        shown = [f"{name} {values[name]:.2f}" for name in ("p50", "p99", "max") if isinstance(values.get(name), (int, float))]
+        numbers = [(name, values.get(name)) for name in ("p50", "p99", "max")]
+        shown = [f"{name} {value:.2f}" for name, value in numbers if isinstance(value, (int, float))]
         table.add_row(key, ", ".join(shown) or "-")
     table.add_row("report", str(out / "report.html"))
     return table

@@ -18,10 +18,11 @@ from std_srvs.srv import Trigger
 
 from pe_core.config import ConfigurationError
 from pe_nodes import inputs, parameters, qos
+from pe_nodes.command_output import ZERO, CommandOutput
 from pe_nodes.episode import Episode
 from pe_nodes.game_node import ERROR, OK, WARN, GameNode, run
 from pe_nodes.inputs import StampedInput
-from pe_nodes.messages import command_type, command_values, odometry_values, set_command, stamp_ns
+from pe_nodes.messages import command_values, odometry_values, stamp_ns
 from pe_nodes.robot_models import models
 from pe_nodes.safety_inputs import Mode, SafetyInputs
 from pe_nodes.safety_status import SafetyStatus
@@ -31,9 +32,6 @@ from pe_safety.filter import FilterResult, SafetyFilter
 from pe_safety.parameters import SafetyParameters, load_safety
 
 GRAPH_CHECK = 0.2
-BURST = 5
-BURST_GAP = 0.01
-ZERO = (0.0, 0.0)
 
 
 class SafetyNode(GameNode):
@@ -53,22 +51,14 @@ class SafetyNode(GameNode):
         self._filter.warm_up()
         self._inputs = SafetyInputs(settings)
         self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
-        self._command: tuple[float, float] = ZERO
         self._last_ns = -1
-        self._last_wall = time.monotonic()
         self._nominal_wall = 0.0
         self._mode, self._reason = Mode.WAITING, "no episode is being played"
         self._guarding = False
-        self._type_error = ""
         self._counts = {"interventions": 0, "relaxed": 0, "backup": 0, "guarded_by_wall_clock": 0}
         self._timing = Timing(deadline=0.5 * settings.dt)
-        self._periods = Timing(deadline=2.0 * settings.dt)
         self._rate = Rate()
-        kind = command_type(settings.stamped_cmd_vel)
-        self._message = kind()
-        if settings.stamped_cmd_vel:
-            self._message.header.frame_id = settings.base_frame
-        self._publisher = self.create_publisher(kind, "cmd_vel", qos.COMMAND)
+        self._output = CommandOutput(self, settings.stamped_cmd_vel, settings.base_frame, settings.dt)
         self._status_publisher = self.create_publisher(DiagnosticArray, "safety/status", qos.LATCHED)
         self._links = [
             self.create_subscription(TwistStamped, "cmd_vel_nominal", self._on_nominal, qos.COMMAND),
@@ -85,13 +75,11 @@ class SafetyNode(GameNode):
         self.create_timer(GRAPH_CHECK, self._check_graph, clock=self.steady)
 
     def activate(self) -> None:
-        self._last_wall = time.monotonic()
+        self._output.last_wall = time.monotonic()
         self._check_graph()
 
     def deactivate(self) -> None:
-        for _ in range(BURST):
-            self._send(max(self.now_ns(), self._last_ns), ZERO)
-            time.sleep(BURST_GAP)
+        self._output.burst(max(self.now_ns(), self._last_ns))
 
     # -- inputs -------------------------------------------------------------------------------------------
 
@@ -99,15 +87,15 @@ class SafetyNode(GameNode):
         self._inputs.begin()
         self._last_ns = -1
         self._guarding = False
-        self._command = ZERO
-        self._last_wall = time.monotonic()
+        self._output.last = ZERO
+        self._output.last_wall = time.monotonic()
 
     def episode_ended(self, episode: Episode) -> None:
         self._inputs.playing = False
 
     def ready_for(self, episode: Episode) -> bool:
         linked = all(link.get_publisher_count() > 0 for link in self._links)
-        return linked and self._publisher.get_subscription_count() > 0
+        return linked and self._output.linked()
 
     def _on_nominal(self, message: TwistStamped) -> None:
         self._nominal_wall = time.perf_counter()
@@ -132,7 +120,7 @@ class SafetyNode(GameNode):
         event = self._inputs.nominal.stamp_ns
         lockstep = self.settings.lockstep
         if lockstep and verdict == inputs.DUPLICATE and event == self._last_ns:
-            self._send(event, self._command)  # the simulator asks again: the answer was lost
+            self._output.send(event, self._output.last)  # the simulator asks again: the answer was lost
         elif event > self._last_ns and (self._inputs.complete(event) if lockstep else source is self._inputs.nominal):
             self._guarding = False
             self._cycle(event if lockstep else max(now, event))
@@ -152,10 +140,11 @@ class SafetyNode(GameNode):
             self._cycle(now)
 
     def _on_guard(self) -> None:
-        if self.active and time.monotonic() - self._last_wall > self.settings.clock_guard:
+        if self.active and time.monotonic() - self._output.last_wall > self.settings.clock_guard:
             self._counts["guarded_by_wall_clock"] += 1
-            self._guarding = True
-            now = self.now_ns()
+            # In lockstep a zero stamped like a step answers for that step: not before something was received in it.
+            self._guarding = any(source.values is not None for source in self._inputs.all)
+            now = self.now_ns() - (0 if self._guarding else round(1e9 * self._period))
             mode, reason = self._inputs.decide(now)
             if mode is Mode.ACTIVE:
                 mode, reason = Mode.STOPPED, "no new inputs while the clock stands still"
@@ -166,7 +155,7 @@ class SafetyNode(GameNode):
         if mode is not Mode.ACTIVE:
             self._finish(stamp, mode, reason, ZERO, None)
             return
-        own = self._inputs.own_at(stamp, self._command)
+        own = self._inputs.own_at(stamp, self._output.last)
         opponent, age = self._inputs.opponent_at(stamp)
         episode, nominal = self.episode, self._inputs.nominal.values
         if episode is None or nominal is None:
@@ -189,7 +178,7 @@ class SafetyNode(GameNode):
         own: Any = None,
         opponent: Any = None,
     ) -> None:
-        self._send(stamp, command)
+        self._output.send(stamp, command)
         if (mode, reason) != (self._mode, self._reason) and mode in (Mode.STOPPED, Mode.FAULT):
             self.get_logger().warning(f"{mode}: {reason}", throttle_duration_sec=2.0)
         self._mode, self._reason, self._last_ns = mode, reason, stamp
@@ -206,28 +195,12 @@ class SafetyNode(GameNode):
             self._counts["backup"] += result.tier == 2
         self._rate.tick()
 
-    def _send(self, stamp: int, command: tuple[float, float]) -> None:
-        set_command(self._message, stamp, *command)
-        self._publisher.publish(self._message)
-        self._command = command
-        wall = time.monotonic()
-        self._periods.add(wall - self._last_wall)
-        self._last_wall = wall
-
     # -- faults -------------------------------------------------------------------------------------------
 
     def _check_graph(self) -> None:
-        topic = self._publisher.topic_name
-        publishers = self.get_publishers_info_by_topic(topic)
-        if self.active and len(publishers) > 1:
-            names = sorted({f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers})
-            self._inputs.latch(f"{len(publishers)} publishers on {topic} ({', '.join(names)}); only one is allowed")
-        own_type = "geometry_msgs/msg/TwistStamped" if self.settings.stamped_cmd_vel else "geometry_msgs/msg/Twist"
-        odd = {info.topic_type for info in self.get_subscriptions_info_by_topic(topic)} - {own_type}
-        error = f"{topic} is {own_type}, but a subscriber wants {', '.join(sorted(odd))}: set stamped_cmd_vel" if odd else ""
-        if error and error != self._type_error:
-            self.get_logger().error(error)
-        self._type_error = error
+        fault = self._output.check()
+        if fault and self.active:
+            self._inputs.latch(fault)
 
     def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         cleared, self._inputs.fault = self._inputs.fault, ""
@@ -244,10 +217,10 @@ class SafetyNode(GameNode):
             values |= {f"{source.name}: {reason}": str(count) for reason, count in source.rejected.items()}
         values |= {key: str(count) for key, count in self._counts.items()}
         values |= {f"cycle_{key}": value for key, value in self._timing.summary_ms().items()}
-        values |= {f"period_{key}": value for key, value in self._periods.summary_ms().items()}
+        values |= {f"period_{key}": value for key, value in self._output.periods.summary_ms().items()}
         bad = sum(source.rejected.get(inputs.NOT_FINITE, 0) for source in self._inputs.all)
-        if self._type_error or self._mode is Mode.FAULT or self._inputs.fault:
-            return ERROR, self._type_error or f"fault: {self._inputs.fault}", values
+        if self._output.type_error or self._mode is Mode.FAULT or self._inputs.fault:
+            return ERROR, self._output.type_error or f"fault: {self._inputs.fault}", values
         if self._mode is Mode.STOPPED:
             return ERROR, f"stopped: {self._reason}", values
         return (WARN, f"{bad} inputs were not finite", values) if bad else (OK, str(self._mode), values)

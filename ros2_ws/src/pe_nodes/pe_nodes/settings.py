@@ -101,7 +101,9 @@ class SimSettings:
     pursuer_robot: str = quantity("reference", description="robot profile of the pursuer")
     evader_robot: str = quantity("reference", description="robot profile of the evader")
     speed_ratio: float = quantity(1.0, low=0.1, high=3.0, description="evader's speed over the pursuer's")
-    rate: float = quantity(1.0, low=0.0, high=100.0, description="simulated over wall time; 0: lockstep, as fast as it goes")
+    rate: float = quantity(
+        1.0, low=0.0, high=100.0, description="simulated over wall time; 0: lockstep, as fast as it goes"
+    )
     noise: str = quantity("none", choices=NOISE, description="noise of odometry")
     stamped_cmd_vel: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
     expected_nodes: tuple[str, ...] = quantity((), description="nodes that must answer before an episode begins")
@@ -128,7 +130,7 @@ class RecorderSettings:
     required: tuple[str, ...] = quantity((), description="topics that must have a publisher before an episode begins")
     manifest: str = quantity("{}", description="JSON object kept in the bag's metadata under the key 'pe'")
     drain_time: float = quantity(
-        0.3, unit="s", low=0.0, high=5.0, description="time to receive what is still on its way when the node is stopped"
+        0.3, unit="s", low=0.0, high=5.0, description="time to receive what is on its way when the node is stopped"
     )
 
     def __post_init__(self) -> None:

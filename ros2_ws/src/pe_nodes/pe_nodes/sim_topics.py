@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -12,7 +12,7 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 
 from pe_nodes import arena_game, qos
-from pe_nodes.messages import command_type, set_odometry, set_planar_covariance, set_pose, set_stamp
+from pe_nodes.messages import Vector, command_type, set_odometry, set_planar_covariance, set_pose, set_stamp
 from pe_nodes.settings import SimSettings
 from pe_nodes.transforms import TransformPublisher
 
@@ -55,25 +55,25 @@ class RobotTopics:
         node.create_subscription(kind, f"/{role}/cmd_vel", lambda message: on_command(role, message), qos.COMMAND)
         node.create_subscription(Header, f"/{role}/episode_ready", on_ready, qos.EVENT)
 
-    def publish_initial(self, stamp_ns: int, pose: Sequence[float]) -> None:
+    def publish_initial(self, stamp_ns: int, pose: Vector) -> None:
         """Tell the estimator where the episode starts."""
         set_stamp(self._pose.header.stamp, stamp_ns)
         set_pose(self._pose.pose.pose, pose[0], pose[1], pose[2])
         set_planar_covariance(self._pose.pose.covariance, 1e-6, 0.0, 1e-6, 1e-6)
         self._initial.publish(self._pose)
 
-    def publish_odometry(self, stamp_ns: int, reading: Sequence[float]) -> None:
+    def publish_odometry(self, stamp_ns: int, reading: Vector) -> None:
         """Odometry, and the transform odom -> base."""
         set_odometry(self._odometry, stamp_ns, reading)
         self._odom.publish(self._odometry)
         self._tf.publish(stamp_ns, (reading[0], reading[1], reading[2]))
 
-    def publish_truth(self, stamp_ns: int, state: Sequence[float]) -> None:
+    def publish_truth(self, stamp_ns: int, state: Vector) -> None:
         """The true state."""
         set_odometry(self._truth, stamp_ns, state)
         self._ground_truth.publish(self._truth)
 
-    def publish_pose(self, stamp_ns: int, pose: Sequence[float]) -> None:
+    def publish_pose(self, stamp_ns: int, pose: Vector) -> None:
         """An absolute pose, where this run has one."""
         if self._absolute is None:
             return

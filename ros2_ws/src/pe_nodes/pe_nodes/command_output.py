@@ -1,0 +1,73 @@
+"""The safety node's cmd_vel: sending, the burst of zeros, and whether anybody else commands the robot too."""
+
+from __future__ import annotations
+
+import time
+
+from rclpy.node import Node
+
+from pe_nodes import qos
+from pe_nodes.messages import command_type, set_command
+from pe_nodes.timing import Timing
+
+ZERO = (0.0, 0.0)
+_BURST = 5
+_BURST_GAP = 0.01
+
+
+class CommandOutput:
+    """Publisher of cmd_vel.
+
+    Attributes:
+        last: the command sent last (v, omega); last_wall: when [s], monotonic.
+        periods: wall times between commands.
+        type_error: set where a subscriber wants the other message type, which would fail silently.
+    """
+
+    def __init__(self, node: Node, stamped: bool, base_frame: str, dt: float) -> None:
+        kind = command_type(stamped)
+        self._node = node
+        self._type = f"geometry_msgs/msg/{kind.__name__}"
+        self._message = kind()
+        if stamped:
+            self._message.header.frame_id = base_frame
+        self._publisher = node.create_publisher(kind, "cmd_vel", qos.COMMAND)
+        self.last: tuple[float, float] = ZERO
+        self.last_wall = time.monotonic()
+        self.periods = Timing(deadline=2.0 * dt)
+        self.type_error = ""
+
+    def send(self, stamp_ns: int, command: tuple[float, float]) -> None:
+        """Publish one command."""
+        set_command(self._message, stamp_ns, *command)
+        self._publisher.publish(self._message)
+        self.last = command
+        wall = time.monotonic()
+        self.periods.add(wall - self.last_wall)
+        self.last_wall = wall
+
+    def burst(self, stamp_ns: int) -> None:
+        """Several zero commands: the base holds its last command for ever, and one message may be lost."""
+        for _ in range(_BURST):
+            self.send(stamp_ns, ZERO)
+            time.sleep(_BURST_GAP)
+
+    def linked(self) -> bool:
+        """Whether anybody takes the commands."""
+        return bool(self._publisher.get_subscription_count() > 0)
+
+    def check(self) -> str:
+        """Look at the topic's publishers and subscribers; returns why the robot must not move, or nothing."""
+        topic = self._publisher.topic_name
+        wanted = {info.topic_type for info in self._node.get_subscriptions_info_by_topic(topic)} - {self._type}
+        error = ""
+        if wanted:
+            error = f"{topic} is {self._type}, but a subscriber wants {', '.join(sorted(wanted))}: set stamped_cmd_vel"
+            if error != self.type_error:
+                self._node.get_logger().error(error)
+        self.type_error = error
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        if len(publishers) <= 1:
+            return ""
+        names = sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in publishers})
+        return f"{len(publishers)} publishers on {topic} ({', '.join(names)}); only one is allowed"
