@@ -34,29 +34,43 @@ which, for sigma = sign(omega), |psi| <= Psi = omega_max dt / 2, 0 <= v <= V and
 (reverse speeds add the mirrored terms).  Turning away from what lies ahead is thus nearly free, so that a robot
 that faces a wall at h = 0 can turn.  |omega| makes two rows of each barrier, one a sign.  The dt^2 term of
 |q - o|^2 is >= 0 and dropped.  All error terms are at least quadratic in time, so the bound (1 - s gamma) h
-also holds between the samples, s in [0, 1].  This is within, and at most, 1/2 dt^2 |omega| sqrt(v^2 + d^2 omega^2).
+also holds between the samples, s in [0, 1].  Where 1/2 dt^2 |omega| sqrt(V^2 + d^2 omega_max^2), which knows no
+direction, is smaller (by a percent, for a barrier to the side and behind), it is used.
+
 Lag.  The state that the rows are made for is where a command begins to act; a robot with first-order lag tau is
 taken at its stopping pose (``pe_core.plant.stopping_pose``), which u = 0 does not move.  From there u held for dt
 moves it by the step above plus an error of at most
 
     1/2 kappa tau^2 (u_v |omega| + |u_omega| |v|),    kappa = 1 - exp(-dt / tau),  (v, omega) the present velocity
 
-because u adds to v(t) the pulse u_v w(t), w >= 0, integral of w = dt, and to theta(t) u_omega W(t), W the integral
-of w; the added path errs in direction by |omega| tau exp(-t/tau) + |u_omega| W, the old one by |u_omega| W, and
-integral w exp(-t/tau) dt = kappa tau / 2, integral w W dt = dt^2 / 2 (the arc error again).
+(a row more for each sign of u_v, for a robot that reverses), because u adds to v(t) the pulse u_v w(t), w >= 0,
+integral of w = dt, and to theta(t) u_omega W(t), W the integral of w; the added path errs in direction by
+|omega| tau exp(-t/tau) + |u_omega| W, the old one by |u_omega| W, and integral w exp(-t/tau) dt = kappa tau / 2,
+integral w W dt = dt^2 / 2 (the arc error again).
 
 At u = 0 the static rows read 0 <= rate h: with v_min <= 0 standing still is always allowed inside the safe set.
 
-The opponent moves.  Its velocity v_o enters as the closing speed c = n^T v_o + error:
+The opponent moves.  Its velocity v_o enters as the closing speed c = n^T v_o + error; with the gap rho - chi
 
-    -n^T J u + arc |omega| <= budget,    full = rate h / (2 rho)
-    c > 0 (it comes):   budget = max(full - c, full / 2 cooperative | 0 passive)
-    c <= 0 (it flees):  budget = min(full - c, max(0, rho - chi) / dt * (1/2 cooperative | 1 passive)), >= full / 2 | 0
+    -n^T J u + arc |omega| <= budget,    full = rate h / (2 rho),    stop = (1/2 cooperative | 1 passive) gap / dt
+    c > 0 (it comes):   budget = min(stop, max(full - c, full / 2 cooperative | 0 passive))
+    c <= 0 (it flees):  budget = min(stop, full - c)
 
-Cooperative: two robots that run this filter each take at most half of the decay, so together they obey the full
-condition without knowing one another's next command.  Passive: whatever the opponent does, this robot's own VCP
-does not approach where the condition cannot be met.  Credit for a fleeing opponent ends where it would reach
-chi if the opponent stopped at once.  Outside the set (h < 0) the opponent row asks for no approach.
+and 0 outside the set.  Credit for a fleeing opponent ends where it would reach chi if the opponent stopped at once.
+
+The body.  A control point is not the body: a robot that turns away may drive on while q keeps its distance, and a
+robot that turns in place takes q over a line that its body keeps.  Neither robot's row bounds what its body does to
+the other's control point.  So bodies have rows of their own, that no rung of the ladder gives up.  With beta now
+the direction of the barrier from p in the body frame and m_b the body's margin, the true approach of p over dt is
+v dt sinc(psi) cos(beta - psi), hence
+
+    v cos(max(|beta| - Psi, 0)) <= budget
+
+with budget = min(rate, 0.9 / dt) m_b for walls and obstacles, only where h < 0 or the robot lags (h >= 0 is enough
+otherwise), and for the opponent as above with full = rate m_b, gap = m_b and stop = (0.45 | 0.9) m_b / dt, always.
+Two robots that run this filter therefore close at most 0.9 m_b in a step, whatever both are asked to do: their
+bodies do not meet.  Passive: whatever the opponent does, this robot itself does not close the gap in a step.
+u = 0, and any turn on the spot, meet these rows.
 """
 
 from __future__ import annotations
@@ -74,7 +88,11 @@ from pe_safety.parameters import ARC, COOPERATIVE, MARGIN, OPPONENT_SPEED_ERROR,
 WALLS = ("wall_east", "wall_west", "wall_north", "wall_south")
 BARRIERS_MAX = 4 + OBSTACLES_MAX + 1
 BOUND_ROWS_MAX = 8
-ROWS_MAX = BOUND_ROWS_MAX + 2 * BARRIERS_MAX
+BODY_ROWS_MAX = 4 * BARRIERS_MAX
+ROWS_MAX = BOUND_ROWS_MAX + BODY_ROWS_MAX + 4 * BARRIERS_MAX
+
+# What two bodies may close in a step, of the gap between them.
+_BODY_CLOSING = 0.9
 
 # Priority of a row when not all can be met: lower is kept longer.  Bounds are never given up.
 BOUND, COLLISION, ARENA, OBSTACLE = 0, 1, 2, 3
@@ -105,7 +123,7 @@ def arc_coefficient(sigma: float, cos_beta: float, sin_beta: float, model: NDArr
     ahead = max(cos_beta, 0.0)
     per_psi = forward * (toward + 2.0 / 3.0 * half_turn * behind) + reverse * (away + 2.0 / 3.0 * half_turn * ahead)
     per_psi += d * half_turn * (2.0 * behind + 4.0 / 3.0 * half_turn * away)
-    return 0.5 * per_psi
+    return 0.5 * min(per_psi, dt * math.hypot(max(model[V_MAX], -model[V_MIN]), d * model[OMEGA_MAX]))
 
 
 @njit(cache=True)
@@ -219,6 +237,7 @@ def barrier_rows(
     qy = state[1] + d * s
     rate = parameters[RATE]
     with_arc = parameters[ARC] > 0.0
+    cooperative = parameters[COOPERATIVE]
     # No admissible command approaches anything faster than this; rows with a larger budget cannot bind.
     fastest = math.hypot(max(-model[V_MIN], model[V_MAX]), d * model[OMEGA_MAX])
     if with_arc:
@@ -250,23 +269,114 @@ def barrier_rows(
             if k == 4 + obstacle_count:
                 chi = model[RADIUS] + opponent_radius + d + parameters[MARGIN] + opponent_margin
                 budget = _opponent_budget(
-                    budget, rho - chi, nx, ny, opponent, parameters[COOPERATIVE], parameters[OPPONENT_SPEED_ERROR], dt
+                    budget, rho - chi, nx, ny, opponent, cooperative, parameters[OPPONENT_SPEED_ERROR], dt, 1.0
                 )
         if budget >= fastest:
             continue
         cos_beta = -(nx * c + ny * s)
         sin_beta = -(-nx * s + ny * c)
-        b[row], owner[row] = budget, k
-        g[row, 0], g[row, 1] = cos_beta + per_v, d * sin_beta
+        left, right = per_omega, per_omega
+        if with_arc:
+            left += arc_coefficient(1.0, cos_beta, sin_beta, model, dt)
+            right += arc_coefficient(-1.0, cos_beta, sin_beta, model, dt)
+        first = row
+        row = _write_rows(cos_beta, d * sin_beta, per_v, left, right, budget, model[V_MIN] < 0.0, g, b, row)
+        for written in range(first, row):
+            owner[written] = k
+    return row
+
+
+@njit(cache=True)
+def body_rows(
+    state: NDArray[np.float64],
+    opponent: NDArray[np.float64],
+    has_opponent: bool,
+    opponent_margin: float,
+    half_side: float,
+    obstacles: NDArray[np.float64],
+    obstacle_count: int,
+    model: NDArray[np.float64],
+    opponent_radius: float,
+    parameters: NDArray[np.float64],
+    dt: float,
+    h: NDArray[np.float64],
+    g: NDArray[np.float64],
+    b: NDArray[np.float64],
+    start: int,
+) -> int:
+    """Write the rows that keep the body itself clear, from ``start``; arguments as in :func:`barrier_rows`.
+
+    Returns:
+        The number of rows, those before ``start`` included.
+    """
+    c = math.cos(state[2])
+    s = math.sin(state[2])
+    half_turn = 0.5 * model[OMEGA_MAX] * dt
+    reach = half_side - model[RADIUS] - parameters[MARGIN]
+    rate = min(parameters[RATE], _BODY_CLOSING / dt)
+    per_v, per_omega = lag_coefficients(state[3], state[4], model[LAG], dt)
+    row = start
+    count = 4 + obstacle_count + (1 if has_opponent else 0)
+    for k in range(count):
+        moving = k == 4 + obstacle_count
+        if h[k] >= 0.0 and not moving and model[LAG] == 0.0:
+            continue
+        if k < 4:
+            ax = 1.0 if k == 0 else (-1.0 if k == 1 else 0.0)
+            ay = 1.0 if k == 2 else (-1.0 if k == 3 else 0.0)
+            gap = reach - ax * state[0] - ay * state[1]
+        else:
+            cx, cy, radius = opponent[0], opponent[1], opponent_radius + opponent_margin
+            if not moving:
+                cx, cy, radius = obstacles[k - 4, 0], obstacles[k - 4, 1], obstacles[k - 4, 2]
+            dx, dy = cx - state[0], cy - state[1]
+            distance = math.hypot(dx, dy)
+            if distance < 1e-9:
+                # Every way leads away from the centre.
+                continue
+            ax, ay = dx / distance, dy / distance
+            gap = distance - radius - model[RADIUS] - parameters[MARGIN]
+        budget = rate * max(gap, 0.0)
+        if moving:
+            budget = _opponent_budget(
+                parameters[RATE] * gap, gap, -ax, -ay, opponent, parameters[COOPERATIVE],
+                parameters[OPPONENT_SPEED_ERROR], dt, _BODY_CLOSING,
+            )  # fmt: skip
+        beta = abs(math.atan2(-ax * s + ay * c, ax * c + ay * s))
+        forward = max(math.cos(max(beta - half_turn, 0.0)), 0.0) + per_v
+        reverse = max(math.cos(max(math.pi - beta - half_turn, 0.0)), 0.0) + per_v
+        fastest = max(forward * model[V_MAX], -reverse * model[V_MIN]) + per_omega * model[OMEGA_MAX]
+        if budget >= fastest:
+            continue
+        row = _write_rows(forward, 0.0, 0.0, per_omega, per_omega, budget, False, g, b, row)
+        if model[V_MIN] < 0.0:
+            row = _write_rows(-reverse, 0.0, 0.0, per_omega, per_omega, budget, False, g, b, row)
+    return row
+
+
+@njit(cache=True)
+def _write_rows(
+    ahead: float,
+    lever: float,
+    per_v: float,
+    left: float,
+    right: float,
+    budget: float,
+    reverses: bool,
+    g: NDArray[np.float64],
+    b: NDArray[np.float64],
+    row: int,
+) -> int:
+    """Write ahead v + per_v |v| + lever omega + (left | right) |omega| <= budget, a row for each sign it needs."""
+    for sign_v in (1.0, -1.0):
+        if sign_v < 0.0 and not (reverses and per_v > 0.0):
+            continue
+        b[row] = budget
+        g[row, 0], g[row, 1] = ahead + sign_v * per_v, lever + left
         row += 1
-        if with_arc or per_omega > 0.0:
-            left, right = per_omega, per_omega
-            if with_arc:
-                left += arc_coefficient(1.0, cos_beta, sin_beta, model, dt)
-                right += arc_coefficient(-1.0, cos_beta, sin_beta, model, dt)
-            g[row - 1, 1] += left
-            b[row], owner[row] = budget, k
-            g[row, 0], g[row, 1] = cos_beta + per_v, d * sin_beta - right
+        if left > 0.0 or right > 0.0:
+            b[row] = budget
+            g[row, 0], g[row, 1] = ahead + sign_v * per_v, lever - right
             row += 1
     return row
 
@@ -281,14 +391,13 @@ def _opponent_budget(
     cooperative: float,
     speed_error: float,
     dt: float,
+    closing_share: float,
 ) -> float:
     """Own closing speed that is allowed towards the opponent [m/s]; see the module docstring."""
-    share = 0.5 * max(full, 0.0) * cooperative
+    if gap <= 0.0:
+        return 0.0
     vx = opponent[3] * math.cos(opponent[2])
     vy = opponent[3] * math.sin(opponent[2])
     closing = nx * vx + ny * vy + speed_error
-    budget = full - closing
-    if closing <= 0.0:
-        stop = max(gap, 0.0) / dt * (0.5 if cooperative > 0.0 else 1.0)
-        budget = min(budget, stop)
-    return max(budget, share)
+    stop = closing_share * gap / dt * (0.5 if cooperative > 0.0 else 1.0)
+    return min(max(full - closing, 0.5 * max(full, 0.0) * cooperative), stop)

@@ -1,14 +1,17 @@
 """The filter of one control step, compiled: exact QP, then relaxation by priority, then backup.
 
     EXACT    the QP with every row
-    RELAXED  no command meets every row: bounds stay hard; the collision rows, then the arena's, then the
-             obstacles' are relaxed by the least slack s >= 0 that makes them feasible with what was kept before
+    RELAXED  no command meets every row.  Kept are the bounds, the bodies' rows and every row with b >= 0, which
+             u = 0 meets: what is inside its safe set stays there.  The others, of barriers below zero, ask for an
+             escape that the robot cannot make at once: the collision rows, then the arena's, then the obstacles'
+             are relaxed by the least slack s >= 0 that makes them feasible with what was kept before
              (lexicographic min-max, each found by bisection on the exact feasibility test), then the QP is solved
     BACKUP   brake and turn on the spot, which does not move a disc.  Towards the freest direction where the
-             relaxed command would take a barrier below zero, or further below.  As the nominal command asks where
-             the QP allows no speed and not this turn either: a robot that has driven into a corner has its control
-             point at h = 0 of both walls, either turn takes the point over one of them while the body stays where
-             it is, and without this rung it would be trapped there.  Not at all where the data is not finite.
+             relaxed command would take a barrier further below zero.  As the nominal command asks where the QP
+             allows no speed, or none is asked for, and not this turn either: a robot that has driven into a corner
+             has its control point at h = 0 of both walls, either turn takes the point over one of them while the
+             body stays where it is, and without this rung it would be trapped there.  Not at all where the data
+             is not finite.
 
 The command is always within the robot's limits, and never the nominal one unfiltered.
 """
@@ -27,11 +30,9 @@ from pe_core.robot import (
     OMEGA_MAX,
     OMEGA_QUANTUM,
     RADIUS,
-    TRACK,
     V_MAX,
     V_MIN,
     V_QUANTUM,
-    WHEEL_SPEED_MAX,
     clamp_command,
     executed_command,
 )
@@ -44,9 +45,10 @@ from pe_safety.barriers import (
     ROWS_MAX,
     barrier_rows,
     barrier_values,
+    body_rows,
     bound_rows,
 )
-from pe_safety.parameters import MARGIN, RATE, WEIGHT_OMEGA, WEIGHT_V
+from pe_safety.parameters import MARGIN, WEIGHT_OMEGA, WEIGHT_V
 from pe_safety.qp import OPTIMAL, project, scale_rows
 
 EXACT, RELAXED, BACKUP = 0, 1, 2
@@ -55,6 +57,9 @@ NO_REASON, BAD_STATE, BAD_NOMINAL, BAD_OPPONENT, NO_COMMAND, UNSAFE_RELAXATION, 
 # Fractions of v_max and omega_max: no speed is left; the turn is not what the nominal command asks.
 _STANDING = 0.01
 _TURN_DENIED = 0.05
+
+# Nominal commands beyond this [m/s, rad/s] are taken as this: their squares would overflow.
+_NOMINAL_MAX = 1e6
 
 _HEADINGS = 32
 _BISECTIONS = 60
@@ -114,44 +119,46 @@ def filter_step(
     g = np.empty((ROWS_MAX, 2))
     b = np.empty(ROWS_MAX)
     owner = np.empty(ROWS_MAX, np.int64)
-    bounds = bound_rows(model, g, b)
+    bounds = body_rows(
+        pose, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
+        opponent_radius, parameters, dt, h, g, b, bound_rows(model, g, b),
+    )  # fmt: skip
     rows = barrier_rows(
         pose, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
         opponent_radius, parameters, dt, h, g, b, owner, bounds,
     )  # fmt: skip
+    asked_v = min(max(nominal_v, -_NOMINAL_MAX), _NOMINAL_MAX)
+    asked_omega = min(max(nominal_omega, -_NOMINAL_MAX), _NOMINAL_MAX)
     root_v = math.sqrt(parameters[WEIGHT_V])
     root_w = math.sqrt(parameters[WEIGHT_OMEGA])
     a = np.empty((ROWS_MAX, 2))
     c = np.empty(ROWS_MAX)
     scale_rows(g, b, rows, root_v, root_w, a, c)
-    p0 = nominal_v * root_v
-    p1 = nominal_omega * root_w
-    y0, y1, status, i, _, _ = project(a, c, rows, p0, p1)
+    y0, y1, status, i, _, _ = project(a, c, rows, asked_v * root_v, asked_omega * root_w)
     if status == OPTIMAL:
         # An untouched nominal command is returned bit for bit.
         if i < 0:
             v, omega = clamp_command(nominal_v, nominal_omega, model)
         else:
             v, omega = clamp_command(y0 / root_v, y1 / root_w, model)
-            if _turn_denied(v, omega, nominal_omega, model):
-                v, omega = executed_command(0.0, nominal_omega, model)
+            if _turn_denied(v, omega, asked_v, asked_omega, model):
+                v, omega = _turn(asked_omega, g, b, bounds, model)
                 return v, omega, BACKUP, 0.0, TURNING
         if model[V_QUANTUM] > 0.0 or model[OMEGA_QUANTUM] > 0.0:
             v, omega = _snap(g, b, rows, v, omega, parameters, model)
         return v, omega, EXACT, 0.0, NO_REASON
     v, omega, slack, solved = _relax(
-        g, b, owner, bounds, rows, obstacle_count, root_v, root_w, nominal_v, nominal_omega
+        g, b, owner, bounds, rows, obstacle_count, root_v, root_w, asked_v, asked_omega
     )
     if solved:
         v, omega = executed_command(v, omega, model)
-        if _turn_denied(v, omega, nominal_omega, model):
-            v, omega = executed_command(0.0, nominal_omega, model)
+        if _turn_denied(v, omega, asked_v, asked_omega, model):
+            v, omega = _turn(asked_omega, g, b, bounds, model)
             return v, omega, BACKUP, slack, TURNING
-        if _keeps_out(g, b, bounds, rows, 1.0 / (parameters[RATE] * dt), v, omega):
+        if _keeps_out(g, b, bounds, rows, v, omega):
             return v, omega, RELAXED, slack, NO_REASON
-    v, omega = _brake_and_turn(
-        state, opponent, has_opponent, half_side, obstacles, obstacle_count, model, opponent_radius, dt
-    )
+    turn = _freest_turn(pose, opponent, has_opponent, half_side, obstacles, obstacle_count, model, opponent_radius)
+    v, omega = _turn(turn / dt, g, b, bounds, model)
     return v, omega, BACKUP, slack, UNSAFE_RELAXATION if solved else NO_COMMAND
 
 
@@ -204,11 +211,24 @@ def _grid(value: float, quantum: float) -> tuple[float, float]:
 
 
 @njit(cache=True)
-def _turn_denied(v: float, omega: float, nominal_omega: float, model: NDArray[np.float64]) -> bool:
-    """Whether no speed is left and the turn falls short of the nominal one."""
+def _turn_denied(
+    v: float, omega: float, nominal_v: float, nominal_omega: float, model: NDArray[np.float64]
+) -> bool:
+    """Whether no speed is left, or none was asked for, and the turn falls short of the nominal one."""
     wanted = min(max(nominal_omega, -model[OMEGA_MAX]), model[OMEGA_MAX])
     denied = abs(omega - wanted) > _TURN_DENIED * model[OMEGA_MAX] and abs(wanted) > _TURN_DENIED * model[OMEGA_MAX]
-    return denied and abs(v) <= _STANDING * model[V_MAX]
+    return denied and min(abs(v), abs(nominal_v)) <= _STANDING * model[V_MAX]
+
+
+@njit(cache=True)
+def _turn(
+    omega: float, g: NDArray[np.float64], b: NDArray[np.float64], bounds: int, model: NDArray[np.float64]
+) -> tuple[float, float]:
+    """v = 0 and ``omega``, or what the bounds and the bodies' rows (of a robot that still rolls) leave of it."""
+    for row in range(bounds):
+        if g[row, 1] * omega > b[row]:
+            omega = b[row] / g[row, 1]
+    return executed_command(0.0, omega, model)
 
 
 @njit(cache=True)
@@ -234,9 +254,10 @@ def _relax(
     """Lexicographic least slack; returns v, omega, the largest slack [m/s], whether it succeeded."""
     order = np.empty(ROWS_MAX, np.int64)
     used = 0
-    for row in range(bounds):
-        order[used] = row
-        used += 1
+    for row in range(rows):
+        if row < bounds or b[row] >= 0.0:
+            order[used] = row
+            used += 1
     relaxed = b.copy()
     largest = 0.0
     a = np.empty((ROWS_MAX, 2))
@@ -249,7 +270,7 @@ def _relax(
         else:
             first = used
             for row in range(bounds, rows):
-                if _priority(owner[row], obstacle_count) == level:
+                if b[row] < 0.0 and _priority(owner[row], obstacle_count) == level:
                     order[used] = row
                     used += 1
             if used == first:
@@ -293,20 +314,18 @@ def _relax(
 
 @njit(cache=True)
 def _keeps_out(
-    g: NDArray[np.float64], b: NDArray[np.float64], bounds: int, rows: int, horizon: float, v: float, omega: float
+    g: NDArray[np.float64], b: NDArray[np.float64], bounds: int, rows: int, v: float, omega: float
 ) -> bool:
-    """Whether the next sample stays outside: per row, approach <= budget / (rate dt), which is the distance left
-    over dt where h > 0, and approach <= 0 where h <= 0."""
+    """Whether no barrier that is below zero falls further: approach <= 0 in its rows."""
     for row in range(bounds, rows):
-        approach = g[row, 0] * v + g[row, 1] * omega
-        if approach > max(b[row], 0.0) * horizon + 1e-9:
+        if b[row] < 0.0 and g[row, 0] * v + g[row, 1] * omega > 1e-9:
             return False
     return True
 
 
 @njit(cache=True)
-def _brake_and_turn(
-    state: NDArray[np.float64],
+def _freest_turn(
+    pose: NDArray[np.float64],
     opponent: NDArray[np.float64],
     has_opponent: bool,
     half_side: float,
@@ -314,29 +333,28 @@ def _brake_and_turn(
     obstacle_count: int,
     model: NDArray[np.float64],
     opponent_radius: float,
-    dt: float,
-) -> tuple[float, float]:
-    """v = 0 and the turn rate towards the heading whose straight line is free for longest."""
+) -> float:
+    """The turn [rad] to the heading whose straight line is free for longest.
+
+    The headings tried are fixed in the map frame, so that the choice does not change with every step of the turn.
+    """
     best, best_turn = -math.inf, 0.0
     for k in range(_HEADINGS):
-        turn = wrap_angle(2.0 * math.pi * k / _HEADINGS)
-        heading = state[2] + turn
+        heading = 2.0 * math.pi * k / _HEADINGS
+        turn = wrap_angle(heading - pose[2])
         c, s = math.cos(heading), math.sin(heading)
-        free = _wall_distance(state[0], state[1], c, s, half_side - model[RADIUS])
+        free = _wall_distance(pose[0], pose[1], c, s, half_side - model[RADIUS])
         for i in range(obstacle_count):
             reach = obstacles[i, 2] + model[RADIUS]
-            free = min(free, _circle_distance(state[0], state[1], c, s, obstacles[i, 0], obstacles[i, 1], reach))
+            free = min(free, _circle_distance(pose[0], pose[1], c, s, obstacles[i, 0], obstacles[i, 1], reach))
         if has_opponent:
             reach = opponent_radius + model[RADIUS]
-            free = min(free, _circle_distance(state[0], state[1], c, s, opponent[0], opponent[1], reach))
+            free = min(free, _circle_distance(pose[0], pose[1], c, s, opponent[0], opponent[1], reach))
         # Between directions that are equally free the smaller turn wins.
-        free -= 1e-3 * abs(turn)
+        free -= 1e-3 * half_side * abs(turn)
         if free > best:
             best, best_turn = free, turn
-    limit = model[OMEGA_MAX]
-    if model[TRACK] > 0.0:
-        limit = min(limit, 2.0 * model[WHEEL_SPEED_MAX] / model[TRACK])
-    return 0.0, min(max(best_turn / dt, -limit), limit)
+    return best_turn
 
 
 @njit(cache=True)
