@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -129,6 +130,36 @@ def test_latencies_are_differences_of_log_times(bag: Path, played: Any) -> None:
         steps = [episode["steps"] for episode in played.episodes]
         assert len(periods[role]) == sum(steps) - len(steps)
         assert periods[role].mean() == pytest.approx(5.0, abs=0.05)
+
+
+def test_a_guard_that_reports_while_the_clock_stands_adds_no_steps(
+    game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Zero commands and waiting cycles before the first active cycle have its stamp."""
+    recording = game(episodes=1, max_time=2.0)
+    firsts = [
+        next(row for row in recording.messages if row[0] == f"/{role}/{topic}")
+        for role in ROLES
+        for topic in ("safety/status", "cmd_vel")
+    ]
+    for topic, kind, log_ns, message in firsts:
+        early = copy.deepcopy(message)
+        if topic.endswith("status"):
+            keep = ("mode", "tier", "intervened", "command_v", "command_omega")
+            early.status[0].values = [pair for pair in early.status[0].values if pair.key in keep]
+            changes = {"mode": "waiting", "tier": "stop", "command_v": "0.0", "command_omega": "0.0"}
+            for pair in early.status[0].values:
+                pair.value = changes.get(pair.key, pair.value)
+        else:
+            early.twist.linear.x = early.twist.angular.z = 0.0
+        recording.messages += [(topic, kind, log_ns - after * 550_000_000, early) for after in (1, 2)]
+    run = read_run(write_bag(recording, tmp_path / "bag"))
+    metrics = metrics_of(run)
+    assert metrics["control_steps"] == 80
+    assert metrics["stopped"] == 0
+    assert metrics["control_period_ms"]["max"] < 20.0
+    assert metrics["audit"]["passed"] is True
+    assert metrics["audit"]["cycles"] == 84
 
 
 def test_lost_samples_are_told(game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path) -> None:

@@ -64,8 +64,16 @@ class Stream:
 
     def window(self, first_ns: int, last_ns: int) -> Stream:
         """The messages stamped within [first_ns, last_ns]."""
-        keep = (self.stamp_ns >= first_ns) & (self.stamp_ns <= last_ns)
-        return Stream(self.stamp_ns[keep], self.log_ns[keep], self.values[keep])
+        return self.rows(np.flatnonzero((self.stamp_ns >= first_ns) & (self.stamp_ns <= last_ns)))
+
+    def distinct(self) -> Stream:
+        """The last received message of each stamp."""
+        last = np.append(np.diff(self.stamp_ns) > 0, [True] * min(len(self), 1))
+        return self.rows(np.flatnonzero(last))
+
+    def rows(self, rows: NDArray[np.intp]) -> Stream:
+        """Chosen messages."""
+        return Stream(self.stamp_ns[rows], self.log_ns[rows], self.values[rows])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,17 +107,26 @@ class Status:
 
     def window(self, first_ns: int, last_ns: int) -> Status:
         """The cycles stamped within [first_ns, last_ns]."""
-        keep = (self.stamp_ns >= first_ns) & (self.stamp_ns <= last_ns)
-        rows = np.flatnonzero(keep)
+        return self.rows(np.flatnonzero((self.stamp_ns >= first_ns) & (self.stamp_ns <= last_ns)))
+
+    def distinct(self) -> Status:
+        """One cycle of each stamp: while the clock stands, a guard may report many; the active one counts."""
+        active = np.array([mode == "active" for mode in self.mode], dtype=bool)
+        order = np.lexsort((np.arange(len(self)), active, self.stamp_ns))
+        last = np.append(np.diff(self.stamp_ns[order]) > 0, [True] * min(len(self), 1))
+        return self.rows(order[np.flatnonzero(last)])
+
+    def rows(self, rows: NDArray[np.intp]) -> Status:
+        """Chosen cycles."""
         return Status(
-            self.stamp_ns[keep],
-            self.log_ns[keep],
+            self.stamp_ns[rows],
+            self.log_ns[rows],
             [self.mode[i] for i in rows],
-            self.tier[keep],
+            self.tier[rows],
             [self.reason[i] for i in rows],
-            {name: column[keep] for name, column in self.barriers.items()},
-            {name: column[keep] for name, column in self.values.items()},
-            {name: column[keep] for name, column in self.stamps.items()},
+            {name: column[rows] for name, column in self.barriers.items()},
+            {name: column[rows] for name, column in self.values.items()},
+            {name: column[rows] for name, column in self.stamps.items()},
         )
 
 

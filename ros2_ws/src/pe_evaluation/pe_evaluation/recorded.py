@@ -4,7 +4,7 @@ Outcome, steps, margins and violations come from the true poses in ``ground_trut
 its "end" events is compared with them and differences are named.  Interventions and tiers come from the
 safety nodes' status.  Latencies are differences of wall times of receipt:
 
-    control_period_ms     between consecutive cmd_vel of one robot within an episode
+    control_period_ms     between the cmd_vel of consecutive stamps of one robot within an episode
     odom_to_command_ms    from the odom that a cycle's state stands on to that cycle's cmd_vel
 """
 
@@ -80,7 +80,7 @@ def trace_of(run: Run, episode: Episode) -> Trace:
     gap = poses["pursuer"][:, :2] - poses["evader"][:, :2]
     distance = np.hypot(gap[:, 0], gap[:, 1])
     low, high = episode.cycle_window()
-    status = {role: run.robots[role].status.window(low, high) for role in ROLES}
+    status = {role: run.robots[role].status.window(low, high).distinct() for role in ROLES}
     time = (common - episode.start_ns) * 1e-9
     record = _record(episode, time, margins, distance, status, true_poses)
     return Trace(
@@ -89,8 +89,8 @@ def trace_of(run: Run, episode: Episode) -> Trace:
         poses,
         margins,
         distance,
-        {role: run.robots[role].nominal.window(low, high) for role in ROLES},
-        {role: run.robots[role].command.window(low, high) for role in ROLES},
+        {role: run.robots[role].nominal.window(low, high).distinct() for role in ROLES},
+        {role: run.robots[role].command.window(low, high).distinct() for role in ROLES},
         status,
         true_poses,
         record,
@@ -177,13 +177,13 @@ def differences(trace: Trace) -> list[str]:
 
 
 def control_periods(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Wall time between consecutive cmd_vel of one robot within an episode [ms]."""
+    """Wall time between the cmd_vel of consecutive stamps of one robot within an episode [ms]."""
     periods = {}
     for role in ROLES:
         parts = []
         for episode in run.episodes:
-            stamps = run.robots[role].command.window(*episode.cycle_window()).log_ns
-            parts.append(np.diff(np.sort(stamps)) * 1e-6)
+            command = run.robots[role].command.window(*episode.cycle_window()).distinct()
+            parts.append(np.diff(np.sort(command.log_ns)) * 1e-6)
         periods[role] = np.concatenate(parts) if parts else np.empty(0)
     return periods
 
