@@ -41,6 +41,8 @@ class Quantity:
         """The allowed values in words, for messages and parameter descriptions."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
+        if math.isinf(self.low) and math.isinf(self.high):
+            return f"a number in {self.unit}" if self.unit else "text"
         unit = f" {self.unit}" if self.unit else ""
         return f"[{self.low:g}, {self.high:g}]{unit}"
 
@@ -70,6 +72,21 @@ def quantities(cls: type) -> dict[str, Quantity]:
     }
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without a key given twice, of which the plain loader would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            keys = [str(key.value) for key, _ in node.value]
+            double = next((key for key in keys if keys.count(key) > 1), None)
+            if double is not None:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{double}' is given twice", node.start_mark
+                )
+        return mapping
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
@@ -77,7 +94,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigurationError: the file is missing, is not YAML, or holds no mapping.
     """
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.load(path.read_text(), Loader=_Loader)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -130,7 +147,13 @@ def convert(field: dataclasses.Field[Any], value: Any, source: str) -> Any:
         if not isinstance(value, bool):
             raise ConfigurationError(f"{source}: {field.name} = {value!r}: allowed: true, false")
         return value
-    if isinstance(value, (list, tuple)):
+    if str(field.type).startswith("tuple"):
+        if not isinstance(value, (list, tuple)):
+            raise _refusal(source, field.name, value, declared)
+        if "str" in str(field.type):
+            if not all(isinstance(item, str) for item in value):
+                raise _refusal(source, field.name, value, declared)
+            return tuple(value)
         return tuple(_number(field, item, source, declared) for item in value)
     return _number(field, value, source, declared)
 
@@ -154,6 +177,8 @@ def check_range(instance: Any, source: str = "") -> None:
 
 def _number(field: dataclasses.Field[Any], value: Any, source: str, declared: Quantity) -> float | int:
     number = value
+    if isinstance(value, int) and abs(value) > 2**63:
+        raise _refusal(source, field.name, value, declared)
     if isinstance(value, str):
         parts = value.split()
         if len(parts) == 2 and parts[1] != declared.unit:
