@@ -20,6 +20,7 @@ from pe_core.randomness import generator
 from pe_core.robot import RobotModel
 
 _ATTEMPTS = 2000
+_RESTARTS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,22 +145,22 @@ def _draw_obstacles(
     random: np.random.Generator, config: ArenaConfig, count: int, passage_least: float
 ) -> NDArray[np.float64]:
     passage = max(config.passage_min, passage_least)
-    rows: list[tuple[float, float, float]] = []
-    for _ in range(_ATTEMPTS):
-        if len(rows) == count:
-            break
-        radius = random.uniform(config.obstacle_radius_min, config.obstacle_radius_max)
-        reach = config.half_side - radius - passage
-        if reach <= 0.0:
-            continue
-        x, y = random.uniform(-reach, reach, size=2)
-        if all(math.hypot(x - a, y - b) >= radius + c + passage for a, b, c in rows):
-            rows.append((x, y, radius))
-    if len(rows) < count:
-        raise ConfigurationError(
-            f"arena: {count} obstacles with gaps of {passage:g} m do not fit half_side = {config.half_side:g} m"
-        )
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+    # The first discs may lie so that the last finds no room, although all would fit: then the draw starts anew.
+    for _ in range(_RESTARTS):
+        rows: list[tuple[float, float, float]] = []
+        for _ in range(_ATTEMPTS):
+            if len(rows) == count:
+                return np.array(rows, dtype=np.float64).reshape(-1, 3)
+            radius = random.uniform(config.obstacle_radius_min, config.obstacle_radius_max)
+            reach = config.half_side - radius - passage
+            if reach <= 0.0:
+                continue
+            x, y = random.uniform(-reach, reach, size=2)
+            if all(math.hypot(x - a, y - b) >= radius + c + passage for a, b, c in rows):
+                rows.append((x, y, radius))
+    raise ConfigurationError(
+        f"arena: no room found for {count} obstacles with gaps of {passage:g} m in half_side = {config.half_side:g} m"
+    )
 
 
 def _draw_pose(
