@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -149,10 +150,12 @@ def _draw_heat(
 ) -> None:
     bins = np.linspace(-1.0, 1.0, 41)
     left = 0.04 + 0.245 * panel
-    axes = figure.add_axes((left, 0.13, 0.18, 0.75))
+    axes = figure.add_axes((left, 0.13, 0.175, 0.75))
     image = _extreme_map(points, values, bins, pick)
-    colours = "cividis" if pick is np.minimum else "magma_r"
-    mesh = axes.pcolormesh(bins, bins, image.T, cmap=colours, rasterized=True)
+    least = pick is np.minimum
+    known = image[np.isfinite(image)]
+    scale = Normalize(min(0.0, float(known.min(initial=0.0))), max(float(known.max(initial=0.0)), 0.01))
+    mesh = axes.pcolormesh(bins, bins, image.T, cmap="cividis" if least else "magma_r", norm=scale, rasterized=True)
     axes.set_aspect("equal")
     axes.grid(False)
     axes.set_xticks([-1.0, 0.0, 1.0])
@@ -163,7 +166,7 @@ def _draw_heat(
     else:
         axes.tick_params(labelleft=False)
     axes.set_title(f"{role.capitalize()}: {label}", color=COLOURS[role])
-    bar = figure.colorbar(mesh, cax=figure.add_axes((left + 0.186, 0.2, 0.006, 0.6)))
+    bar = figure.colorbar(mesh, cax=figure.add_axes((left + 0.181, 0.2, 0.006, 0.6)))
     bar.outline.set_linewidth(0.5)
 
 

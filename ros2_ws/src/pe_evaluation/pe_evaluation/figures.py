@@ -31,6 +31,7 @@ COLOURS = {"pursuer": "#D55E00", "evader": "#0072B2"}
 INK = "#222222"
 FAINT = "#8a8a8a"
 _GROUND = "#f4f3ef"
+_CONTACT = "#e3000f"
 _SOLID = "#b9b4aa"
 _TIER_COLOURS = {RELAXED: "#F0E442", BACKUP: "#CC79A7", STOP: "#999999"}
 _BARRIER_COLOURS = {
@@ -72,10 +73,12 @@ STYLE = {
 
 
 def margin_map() -> Colormap:
-    """cividis without its palest end, which would vanish on paper."""
+    """cividis without its palest end, which would vanish on paper; contact is red."""
     from matplotlib import colormaps
 
-    return ListedColormap(colormaps["cividis"](np.linspace(0.0, 0.93, 256)))
+    palette = ListedColormap(colormaps["cividis"](np.linspace(0.0, 0.93, 256)))
+    palette.set_under(_CONTACT)
+    return palette
 
 
 def chase_figure(run: Run, trace: Trace, width: float = 6.0) -> Figure:
@@ -85,7 +88,7 @@ def chase_figure(run: Run, trace: Trace, width: float = 6.0) -> Figure:
         axes = figure.add_axes((0.095, 0.07, 0.77, 0.87))
         scale = draw_chase(axes, run, trace)
         bar_axes = figure.add_axes((0.885, 0.15, 0.018, 0.55))
-        _margin_bar(figure, bar_axes, scale)
+        _margin_bar(figure, bar_axes, scale, trace)
         axes.legend(
             handles=_chase_handles(), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5, handlelength=1.6,
             columnspacing=1.2, borderaxespad=0.2,
@@ -100,7 +103,7 @@ def episode_figure(run: Run, trace: Trace) -> Figure:
         chase = figure.add_axes((0.05, 0.46, 0.4, 0.505))
         scale = draw_chase(chase, run, trace)
         bar_axes = figure.add_axes((0.458, 0.55, 0.008, 0.30))
-        _margin_bar(figure, bar_axes, scale)
+        _margin_bar(figure, bar_axes, scale, trace)
         chase.legend(
             handles=_chase_handles(), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5, handlelength=1.5,
             columnspacing=1.0, borderaxespad=0.2,
@@ -235,8 +238,9 @@ def _chase_handles() -> list[Any]:
     return handles
 
 
-def _margin_bar(figure: Figure, axes: Axes, scale: Normalize) -> None:
-    bar = figure.colorbar(ScalarMappable(scale, margin_map()), cax=axes, extend="max")
+def _margin_bar(figure: Figure, axes: Axes, scale: Normalize, trace: Trace) -> None:
+    extend = "both" if (trace.margins < 0.0).any() else "max"
+    bar = figure.colorbar(ScalarMappable(scale, margin_map()), cax=axes, extend=extend)
     bar.set_label("body margin [m]", labelpad=2.0)
     bar.outline.set_linewidth(0.5)
 
@@ -289,12 +293,14 @@ def draw_barriers(axes: Axes, trace: Trace, role: str) -> None:
     negative = [name for name, values in status.barriers.items() if (values < 0.0).any()]
     _shade_tiers(axes, trace, role)
     axes.set_ylabel("h [m, m²]")
-    note = f": negative: {', '.join(negative)}" if negative else ""
-    axes.set_title(f"{role.capitalize()}{note}", color=COLOURS[role])
+    axes.set_title(role.capitalize(), color=COLOURS[role])
+    if negative:
+        note = "negative: " + ", ".join(negative)
+        axes.text(0.012, 0.05, note, transform=axes.transAxes, fontsize=7, color=_CONTACT)
     if status.barriers:
         axes.legend(
             loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=len(status.barriers), handlelength=1.0,
-            columnspacing=0.8, handletextpad=0.4, borderaxespad=0.0, fontsize=6.5,
+            columnspacing=0.8, handletextpad=0.4, borderaxespad=0.0, fontsize=6.5 if len(status.barriers) < 9 else 5.5,
         )  # fmt: skip
 
 

@@ -80,11 +80,11 @@ def choose(traces: Sequence[Trace]) -> list[Trace]:
 
 
 _LEGEND = (
-    '<p class="note">From above: the line\'s core shows the body margin, its edge the robot; arrows show how the '
-    "filter changed the velocity of the control point, turns by a longer lever; dots stand five seconds apart; dashed, "
-    "the capture radius. Below: h of every barrier on a logarithmic scale from 10⁻⁴ (walls in m, circles in m²), then "
-    "nominal commands in grey and executed ones in colour; yellow marks relaxed, pink backup, grey stopped control "
-    "steps.</p>"
+    '<p class="note">From above: the line\'s core shows the body margin (red: contact), its edge the robot; arrows '
+    "show how the filter changed the velocity of the control point, turns by a longer lever; dots stand five seconds "
+    "apart; dashed, the capture radius. Below: h of every barrier on a logarithmic scale from 10⁻⁴ (walls in m, "
+    "circles in m²), then nominal commands in grey and executed ones in colour; yellow marks relaxed, pink backup, "
+    "grey stopped control steps.</p>"
 )
 
 
