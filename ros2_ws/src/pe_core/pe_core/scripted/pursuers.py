@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pe_core.scripted.steering import inside, steer
+from pe_core.scripted.steering import lane, steer
 from pe_core.scripted.view import View, decode
 
 
@@ -24,7 +24,7 @@ def frontier_midpoint(view: View) -> tuple[Tensor, Tensor]:
     distance = torch.hypot(view.dx, view.dy).clamp(min=1e-9)
     wx, wy = -view.dy / distance, view.dx / distance
     mx, my = view.x + 0.5 * view.dx, view.y + 0.5 * view.dy
-    limit = 1.0 - view.body - view.offset
+    limit = lane(view)
     sx = torch.where(wx >= 0.0, 1.0, -1.0) * wx.abs().clamp(min=1e-9)
     sy = torch.where(wy >= 0.0, 1.0, -1.0) * wy.abs().clamp(min=1e-9)
     ax, bx = (-limit - mx) / sx, (limit - mx) / sx

@@ -11,6 +11,8 @@ A policy names a point to go to; :func:`steer` turns it into an action (v / v_ma
    filter's (GAMMA < 0.2) and a pad, so that the filter finds nothing to correct.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -18,56 +20,86 @@ from pe_core.scripted.view import View
 
 GAMMA = 0.15  # the filter's is 0.2
 PAD = 0.001  # kept from h = 0 (1 cm in the reference arena)
-WALL_CLEARANCE = 0.004
-OBSTACLE_CLEARANCE = 0.006
+CLEARANCE = 0.003  # beyond 2 d, within which a robot that turns on the spot would bring q too near
 STOP = 0.45  # the filter's is 0.5
 HYSTERESIS = 0.02  # path length that a change of heading must save
 
 
-def inside(view: View, x: Tensor, y: Tensor, clearance: float = WALL_CLEARANCE) -> tuple[Tensor, Tensor]:
-    """The point (x, y) clipped to where the robot may stand, less the clearance."""
-    limit = 1.0 - view.body - view.offset - clearance
-    return torch.minimum(torch.maximum(x, -limit), limit), torch.minimum(torch.maximum(y, -limit), limit)
+def lane(view: View, clearance: float = CLEARANCE) -> Tensor:
+    """Largest |x| and |y| at which a robot may go along a wall and still turn either way, shape (N,)."""
+    return 1.0 - view.body - 2.0 * view.offset - clearance
+
+
+def ring(view: View, clearance: float = CLEARANCE) -> Tensor:
+    """Radius of the circle about each obstacle on which a robot may go round it, shape (M, N)."""
+    return view.radius + (view.body + 2.0 * view.offset + clearance)
+
+
+def clear(view: View, gx: Tensor, gy: Tensor) -> tuple[Tensor, Tensor]:
+    """The point (gx, gy), relative to the robot, moved out of the inflated obstacle that it lies in, if any."""
+    inflated = ring(view)
+    cx, cy = gx - view.rx, gy - view.ry
+    gap = torch.hypot(cx, cy).clamp(min=1e-9)
+    depth, deepest = (inflated - gap).max(dim=0, keepdim=True)
+    out = (depth.clamp(min=0.0) / gap.gather(0, deepest)).squeeze(0)
+    return gx + out * cx.gather(0, deepest).squeeze(0), gy + out * cy.gather(0, deepest).squeeze(0)
 
 
 def detour(
-    view: View, gx: Tensor, gy: Tensor, clearance: float = OBSTACLE_CLEARANCE, hysteresis: float = HYSTERESIS
+    view: View, gx: Tensor, gy: Tensor, hysteresis: float = HYSTERESIS
 ) -> tuple[Tensor, Tensor]:
     """Direction (unit vector) from the robot to a point at (gx, gy) from it, around obstacles.
 
-    Candidates are the straight line and both tangents of every inflated obstacle; the cost of one is the length to
-    the tangent point and from there to the goal, plus a penalty where another obstacle blocks it or the wall cuts
-    it off.
+    Candidates are the straight line and both tangents of every obstacle that blocks it, or that blocks a tangent
+    of one that does.  The cost of a tangent is the length of the shortest way around its circle; a candidate that
+    another obstacle blocks, or that touches its circle beyond a wall, comes last.
     """
+    m = view.rx.size(0)
     distance = torch.hypot(gx, gy).clamp(min=1e-9)
     away = torch.hypot(view.rx, view.ry).clamp(min=1e-9)
-    inflated = view.radius + (view.body + view.offset + clearance)
-    ux, uy = view.rx / away, view.ry / away
+    inflated = ring(view)
     sine = (inflated / away).clamp(max=1.0)
     cosine = torch.sqrt(1.0 - sine * sine)
     # Too near: the tangent is bent outward, which leads back to the inflated circle.
-    near = (away < inflated).to(sine.dtype)
-    cosine = cosine - near * ((inflated / away - 1.0) * 4.0).clamp(max=1.0)
-    norm = torch.rsqrt(sine * sine + cosine * cosine)
+    cosine = cosine - ((inflated / away - 1.0) * 4.0).clamp(0.0, 1.0)
+    norm = torch.rsqrt(sine * sine + cosine * cosine) / away
     sine, cosine = sine * norm, cosine * norm
-    length = away * cosine.clamp(min=0.0)
-    cx = torch.cat([(gx / distance).unsqueeze(0), ux * cosine - uy * sine, ux * cosine + uy * sine])
-    cy = torch.cat([(gy / distance).unsqueeze(0), uy * cosine + ux * sine, uy * cosine - ux * sine])
+    ax, ay = view.rx * cosine, view.ry * cosine
+    bx, by = view.rx * sine, view.ry * sine
+    cx = torch.cat([(gx / distance).unsqueeze(0), ax - by, ax + by])
+    cy = torch.cat([(gy / distance).unsqueeze(0), ay + bx, ay - bx])
+    length = (away * away * cosine).clamp(min=0.0)
     reach = torch.cat([distance.unsqueeze(0), length, length])
-    tx, ty = cx * reach, cy * reach
+
     along = cx.unsqueeze(1) * view.rx + cy.unsqueeze(1) * view.ry
     across = cx.unsqueeze(1) * view.ry - cy.unsqueeze(1) * view.rx
     slim = inflated * (1.0 - 1e-6)
     half = slim * slim - across * across
     entry = along - torch.sqrt(half.clamp(min=0.0))
-    blocked = ((half > 0.0) & (along > 1e-9) & (entry < reach.unsqueeze(1))).any(dim=1)
-    limit = 1.0 - view.body - view.offset
-    beyond = torch.maximum((view.x + tx).abs(), (view.y + ty).abs()) > limit
-    turn = 1.0 - (cx * view.c + cy * view.s)
-    cost = reach + torch.hypot(gx - tx, gy - ty) + hysteresis * turn
-    cost = cost + 10.0 * (blocked | beyond).to(cost.dtype)
-    m = view.rx.size(0)
-    cost[1 + m :] += 1e-9
+    blocks = (half > 0.0) & (along > 1e-9) & (entry < reach.unsqueeze(1))  # (candidate, obstacle, N)
+    first = blocks[0]
+    second = ((blocks[1 : 1 + m] | blocks[1 + m :]) & first.unsqueeze(1)).any(dim=0)
+    useful = first | second
+
+    # The way around circle i: to the tangent point t, along the circle, off at the tangent to the goal.
+    tx, ty = cx[1:] * reach[1:], cy[1:] * reach[1:]
+    ox, oy = torch.cat([view.rx, view.rx]), torch.cat([view.ry, view.ry])
+    ux, uy = tx - ox, ty - oy
+    wx, wy = gx - ox, gy - oy
+    sign = torch.ones_like(cx[1:])
+    sign[:m] = -1.0  # the left tangent goes round clockwise
+    angle = torch.atan2(sign * (ux * wy - uy * wx), ux * wx + uy * wy)
+    beyond_goal = torch.hypot(wx, wy).clamp(min=1e-9)
+    circle = torch.cat([inflated, inflated])
+    free = torch.acos((circle / beyond_goal).clamp(max=1.0))
+    angle = torch.where(angle < -1e-6, angle + 2.0 * math.pi, angle)
+    straight = torch.sqrt((beyond_goal * beyond_goal - circle * circle).clamp(min=0.0))
+    around = reach[1:] + circle * (angle - free).clamp(min=0.0) + straight
+    walled = torch.maximum((view.x + tx).abs(), (view.y + ty).abs()) > lane(view)
+    penalty = walled.to(cx.dtype) * 10.0 + (~torch.cat([useful, useful])).to(cx.dtype) * 1e3
+    penalty[m:] += 1e-9  # ties to the left
+    cost = torch.cat([distance.unsqueeze(0), around + penalty])
+    cost = cost + blocks.any(dim=1).to(cx.dtype) * 10.0 - hysteresis * (cx * view.c + cy * view.s)
     best = cost.argmin(dim=0, keepdim=True)
     return cx.gather(0, best).squeeze(0), cy.gather(0, best).squeeze(0)
 
@@ -78,9 +110,8 @@ def limit_speed(
     """(v, omega) reduced until every barrier row of the virtual control point q holds with decay GAMMA.
 
     Row k, n the unit normal toward the thing: n . (v t + d omega n_perp) <= GAMMA (h - PAD) / dt + n . v_thing,
-    less the arc error 1/2 dt |omega|.
+    less the arc error.  t is the heading, d the offset of q; directions of n are cosines in the body frame.
     """
-    turn_rate = 1.0 / view.turn_radius
     px, py = view.offset * view.c, view.offset * view.s
     box = 1.0 - view.body - view.offset
     qx, qy = view.x + px, view.y + py
@@ -100,26 +131,52 @@ def limit_speed(
     flight = view.opponent_v * (nx[-1] * view.ox + ny[-1] * view.oy)
     credit = torch.minimum(full + flight, torch.where(flight >= 0.0, stop * (gap[-1] - chi[-1]) / view.dt, 1e3))
     room[-1] = torch.maximum(credit, 0.5 * full)
-    lateral = view.offset * turn_rate * sideways
-    swing = omega * lateral + 0.5 * view.turn_step * omega.abs()
-    share = torch.where(swing > room, (room.clamp(min=0.0) + 1e-12) / (swing.clamp(min=0.0) + 1e-12), 1.0)
-    omega = omega * share.amin(dim=0).clamp(0.0, 1.0)
-    swing = omega * lateral + 0.5 * view.turn_step * omega.abs()
-    bound = torch.where(toward > 1e-9, (room - swing) / toward.clamp(min=1e-9), 2.0)
+    # What turning costs a row: d omega n_perp and the arc error (as bounded in the filter; turning away from what
+    # lies ahead is nearly free).
+    side = torch.where(omega >= 0.0, sideways, -sideways)
+    half = 0.5 * view.turn_step
+    ratio = view.offset / view.dt
+    arc = side.clamp(min=0.0) + half * (
+        (0.7 + 2.0 * ratio) * (-toward).clamp(min=0.0) + 1.4 * ratio * half * (-side).clamp(min=0.0)
+    )
+    swing = omega.abs() * (view.offset / view.turn_radius * side + half * arc)
+    share = torch.where(swing > room, room / swing.clamp(min=1e-12), 1.0).amin(dim=0).clamp(0.0, 1.0)
+    omega, swing = omega * share, swing * share
+    # Driving, unlike turning, must leave room to turn on the spot: the row of the point at d ahead in the worst
+    # direction, which is d (1 - toward) nearer than q.
+    stay = gamma / view.dt * view.offset * (1.0 - toward)
+    stay[-1] = 0.0
+    room = torch.minimum((room - stay).clamp(min=0.0), room - swing)
+    bound = torch.where(toward > 1e-9, room / toward.clamp(min=1e-9), 2.0)
     v = torch.minimum(v, bound.amin(dim=0)).clamp(min=0.0)
     return v, omega
 
 
 def steer(view: View, x: Tensor, y: Tensor) -> Tensor:
     """Action (N, 2) of a robot that goes to the point (x, y) of the map, shape (N,) each."""
-    x, y = inside(view, x, y)
-    gx, gy = x - view.x, y - view.y
+    limit = lane(view)
+    gx, gy = clear(view, torch.clamp(x, -limit, limit) - view.x, torch.clamp(y, -limit, limit) - view.y)
     ux, uy = detour(view, gx, gy)
     ahead = ux * view.c + uy * view.s
     left = uy * view.c - ux * view.s
-    error = torch.atan2(left, ahead)
-    omega = (error / view.turn_step).clamp(-1.0, 1.0)
-    arc = torch.hypot(gx, gy) / (2.0 * view.turn_radius * left.abs()).clamp(min=1e-9)
-    v = torch.minimum((4.0 * ahead).clamp(0.0, 1.0), arc.clamp(max=1.0))
+    omega = (torch.atan2(left, ahead) / view.turn_step).clamp(-1.0, 1.0)
+    distance = torch.hypot(gx, gy)
+    v = torch.minimum((4.0 * ahead).clamp(0.0, 1.0), distance / (2.0 * view.turn_radius * left.abs()).clamp(min=1e-9))
+    v = torch.minimum(v, 0.5 * distance / view.dt)
     v, omega = limit_speed(view, v, omega)
     return torch.nan_to_num(torch.stack([v, omega], dim=1)).clamp(-1.0, 1.0)
+
+
+def boundary_point(u: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
+    """The point at arc length u (counterclockwise from (-limit, 0) by the south) of the square |x|, |y| <= limit."""
+    x = torch.clamp(2.0 * limit - (torch.remainder(u, 8.0 * limit) - 4.0 * limit).abs(), -limit, limit)
+    v = u - 2.0 * limit
+    y = torch.clamp(2.0 * limit - (torch.remainder(v, 8.0 * limit) - 4.0 * limit).abs(), -limit, limit)
+    return x, y
+
+
+def boundary_length(x: Tensor, y: Tensor, limit: Tensor) -> Tensor:
+    """The arc length u of :func:`boundary_point` at a point (x, y) of the square's boundary."""
+    side = torch.where(x > 0.0, 4.0 * limit + y, 8.0 * limit - y)
+    end = torch.where(y > 0.0, 6.0 * limit - x, 2.0 * limit + x)
+    return torch.where(x.abs() >= y.abs(), side, end)
