@@ -17,7 +17,7 @@ from scipy.optimize import linprog
 from pe_core.robot import command_from_action
 from pe_core.scenario import sample_layout
 from pe_evaluation.evaluate import Match, prepare
-from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_rows, barrier_values, bound_rows
+from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_rows, barrier_values, body_rows, bound_rows
 from pe_safety.closed_loop import Games
 
 ROWS = 12
@@ -59,10 +59,10 @@ def record(pursuer: str, evader: str) -> tuple[list[Problem], list[Problem]]:
                 scene = (setup.config.half_side, games.obstacles[n], count, model, other.radius)
                 barrier_values(own, opponent, True, 0.0, *scene, 0.0, h)
                 g, b = np.zeros((ROWS_MAX, 2)), np.ones(ROWS_MAX)
+                values = (parameters, setup.config.dt, h, g, b)
                 bounds = bound_rows(model, g, b)
-                rows = barrier_rows(
-                    own, opponent, True, 0.0, *scene, parameters, setup.config.dt, h, g, b, owner, bounds
-                )
+                hard = body_rows(own, opponent, True, 0.0, *scene, *values, bounds)
+                rows = barrier_rows(own, opponent, True, 0.0, *scene, *values, owner, hard)
                 if bounds < rows <= ROWS and _feasible(g, b):
                     g[rows:], b[rows:] = FILLING[: ROWS_MAX - rows], 10.0
                     nominal = np.array(command_from_action(*actions[k, role], model))
