@@ -157,10 +157,10 @@ class LearnedDisturbance:
         self._previous = now if np.isfinite(now).all() else None
         self._previous_time = math.nan if time is None else time
         accepted = None
-        if previous is not None:
-            accepted = self._take(previous, now, self.dt if time is None else time - before)
-        elif self._previous is None:
+        if self._previous is None:
             self._count("not_finite")
+        elif previous is not None:
+            accepted = self._take(previous, now, self.dt if time is None else time - before)
         if self._started:
             self._kappa.step(self.mean_sigma)
         self._started = True
@@ -264,7 +264,7 @@ class LearnedDisturbance:
             return
         # One store of one reference: a reader sees the old posterior or the new one, never a mixture.
         self._published = result
-        self._refits += 1
+        self._refits += result.generation == self._generation
 
     def _cold_start(self, half_side: float) -> Posterior:
         """The posterior of the simulated residuals alone, with hyperparameters fitted to simulated robots."""
