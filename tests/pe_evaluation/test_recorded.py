@@ -167,5 +167,7 @@ def test_lost_samples_are_told(game: Callable[..., Any], write_bag: Callable[...
     places = [i for i, row in enumerate(recording.messages) if row[0] == "/evader/ground_truth"]
     for place in reversed(places[10:13]):
         del recording.messages[place]
-    lines = metrics_of(read_run(write_bag(recording, tmp_path / "bag")))["differences"]
-    assert "episode 0: 3 of 41 samples of ground_truth are missing" in lines
+    metrics = metrics_of(read_run(write_bag(recording, tmp_path / "bag")))
+    assert "episode 0: 3 of 41 samples of ground_truth are missing" in metrics["differences"]
+    assert metrics["missing_samples"] == {"/evader/ground_truth": 3}
+    assert metrics["warnings"] == ["the recorder lost messages: of 40 steps are missing: /evader/ground_truth 3"]

@@ -121,6 +121,7 @@ class Metrics(TypedDict, total=False):
     solve_time_us: dict[str, Any]
     audit: dict[str, Any]
     differences: list[str]
+    missing_samples: dict[str, int]
     warnings: list[str]
     complete: bool
     messages: int

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -176,6 +176,36 @@ def differences(trace: Trace) -> list[str]:
     return found
 
 
+def missing_samples(run: Run, traces: Sequence[Trace]) -> dict[str, int]:
+    """Control steps of all episodes for which a topic holds no message of that stamp, by topic; empty is good.
+
+    In lockstep every node answers every step, so what is missing was lost on the way to the recorder; in real
+    time a node may also have had nothing to say.
+    """
+    missing: dict[str, int] = {}
+    for trace in traces:
+        episode, steps = trace.episode, trace.record.steps
+        period = round(episode.dt * 1e9)
+        for role in ROLES:
+            log = run.robots[role]
+            for name, stream in (
+                ("ground_truth", log.ground_truth),
+                ("odom", log.odom),
+                ("state", log.state),
+                ("cmd_vel_nominal", log.nominal),
+                ("cmd_vel", log.command),
+                ("safety/status", log.status),
+            ):
+                if not len(stream):
+                    continue
+                low, high = np.searchsorted(stream.stamp_ns, (episode.start_ns, episode.start_ns + steps * period))
+                found = np.unique((stream.stamp_ns[low:high] - episode.start_ns) // period).size
+                if found < steps:
+                    topic = f"/{role}/{name}"
+                    missing[topic] = missing.get(topic, 0) + steps - found
+    return missing
+
+
 def control_periods(run: Run) -> dict[str, NDArray[np.float64]]:
     """Wall time between the cmd_vel of consecutive stamps of one robot within an episode [ms]."""
     periods = {}
@@ -245,8 +275,19 @@ def metrics_of(run: Run, traces: list[Trace] | None = None) -> Metrics:
     metrics["solve_time_us"] = _latencies(solve_times(run))
     metrics["audit"] = audit_run(run)
     metrics["differences"] = [line for trace in traces for line in differences(trace)]
-    metrics["warnings"] = list(run.warnings)
+    metrics["missing_samples"] = missing_samples(run, traces)
+    metrics["warnings"] = [*run.warnings, *_losses(run, metrics)]
     metrics["complete"] = run.complete
     metrics["messages"] = run.messages
     metrics["per_episode"] = [episode_row(trace.record) for trace in traces]
     return metrics
+
+
+def _losses(run: Run, metrics: Metrics) -> list[str]:
+    arguments = run.manifest.get("arguments")
+    lockstep = isinstance(arguments, Mapping) and str(arguments.get("rate")) in ("0", "0.0")
+    missing = metrics["missing_samples"]
+    if not lockstep or not missing:
+        return []
+    parts = ", ".join(f"{topic} {count}" for topic, count in missing.items())
+    return [f"the recorder lost messages: of {metrics['steps']} steps are missing: {parts}"]
