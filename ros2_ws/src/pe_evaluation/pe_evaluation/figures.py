@@ -76,9 +76,7 @@ def margin_map() -> Colormap:
     """cividis without its palest end, which would vanish on paper; contact is red."""
     from matplotlib import colormaps
 
-    palette = ListedColormap(colormaps["cividis"](np.linspace(0.0, 0.93, 256)))
-    palette.set_under(_CONTACT)
-    return palette
+    return ListedColormap(colormaps["cividis"](np.linspace(0.0, 0.93, 256))).with_extremes(under=_CONTACT)
 
 
 def chase_figure(run: Run, trace: Trace, width: float = 6.0) -> Figure:
