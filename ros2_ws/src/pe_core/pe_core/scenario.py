@@ -21,6 +21,7 @@ from pe_core.robot import RobotModel
 
 _ATTEMPTS = 2000
 _RESTARTS = 20
+_ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,14 +117,14 @@ def check_layout(layout: Layout, pursuer: RobotModel, evader: RobotModel, source
     """
     for name, pose, robot in (("pursuer", layout.pursuer, pursuer), ("evader", layout.evader, evader)):
         margin = layout.arena.body_margin(pose[0], pose[1], robot.radius)
-        if margin < 2.0 * robot.vcp_offset:
+        if margin < 2.0 * robot.vcp_offset - _ROUNDING:
             raise ConfigurationError(
                 f"{source}: {name} = {_show(pose)}: body margin to walls and obstacles is {margin:.3f} m; "
                 f"allowed: at least {2.0 * robot.vcp_offset:g} m"
             )
     gap = math.dist(layout.pursuer[:2], layout.evader[:2]) - pursuer.radius - evader.radius
     clear = 2.0 * max(pursuer.vcp_offset, evader.vcp_offset)
-    if gap < clear:
+    if gap < clear - _ROUNDING:
         raise ConfigurationError(
             f"{source}: pursuer = {_show(layout.pursuer)}, evader = {_show(layout.evader)}: bodies are "
             f"{gap:.3f} m apart; allowed: at least {clear:g} m"
