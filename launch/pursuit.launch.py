@@ -44,7 +44,7 @@ def _actions(context):
             namespace=record.namespace,
             parameters=[record.parameters],
             remappings=list(record.remappings.items()),
-            arguments=["--ros-args", "--log-level", arguments.log_level],
+            ros_arguments=["--log-level", arguments.log_level],
             output="screen",
             sigterm_timeout="5",
         )

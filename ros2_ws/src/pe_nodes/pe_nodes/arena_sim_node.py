@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rosgraph_msgs.msg import Clock
@@ -24,7 +23,7 @@ from pe_core.scenario import load_scenario, sample_layout
 from pe_nodes import arena_game, qos
 from pe_nodes.arena_game import ArenaGame
 from pe_nodes.episode import END, Episode
-from pe_nodes.game_node import OK, WARN, GameNode, run
+from pe_nodes.game_node import OK, WARN, GameNode, run_process
 from pe_nodes.markers import arena_markers
 from pe_nodes.messages import NANO, command_values, set_stamp, stamp_ns
 from pe_nodes.robot_models import scaled
@@ -108,7 +107,8 @@ class ArenaSimNode(GameNode):
         if self.episode is None:
             return
         self._sent = time.monotonic()
-        self._publish_clock()
+        # One step before the start, so that no command of the time before is stamped like one of the episode.
+        self._publish_clock(self.episode.start_ns - round(self._arena.dt * NANO))
         for topics, plant in zip(self._topics.values(), self._game.plants, strict=True):
             topics.publish_initial(self.episode.start_ns, plant.state)
         self._episodes.publish(String(data=json.dumps(self.episode.announcement())))
@@ -151,8 +151,8 @@ class ArenaSimNode(GameNode):
 
     # -- steps --------------------------------------------------------------------------------------------
 
-    def _publish_clock(self) -> None:
-        set_stamp(self._clock_message.clock, self._time_ns)
+    def _publish_clock(self, time_ns: int) -> None:
+        set_stamp(self._clock_message.clock, time_ns)
         self._clock_publisher.publish(self._clock_message)
 
     def _publish_step(self) -> None:
@@ -168,7 +168,7 @@ class ArenaSimNode(GameNode):
 
     def _ask(self) -> None:
         self._sent = time.monotonic()
-        self._publish_clock()
+        self._publish_clock(self._time_ns)
         for topics, odometer in zip(self._topics.values(), self._game.odometers, strict=True):
             if topics.role not in self._answered:
                 topics.publish_odometry(self._time_ns, odometer.reading)
@@ -199,7 +199,7 @@ class ArenaSimNode(GameNode):
         if outcome is Outcome.RUNNING:
             self._publish_step()
             return
-        self._publish_clock()
+        self._publish_clock(self._time_ns)
         for topics, plant in zip(self._topics.values(), self._game.plants, strict=True):
             topics.publish_truth(self._time_ns, plant.state)
         self._finish_episode(outcome.name.lower())
@@ -259,10 +259,10 @@ class ArenaSimNode(GameNode):
         return OK, "playing" if self._playing else "idle", values
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Entry point of the executable ``arena_sim``."""
-    return run(ArenaSimNode)
+    run_process(ArenaSimNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

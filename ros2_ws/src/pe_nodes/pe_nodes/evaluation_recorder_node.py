@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Duration
@@ -23,7 +22,7 @@ from rosbags.interfaces import (
 from pe_core.config import ConfigurationError
 from pe_nodes.bag_writer import BagWriteError, BagWriter
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import OK, WARN, GameNode, run
+from pe_nodes.game_node import OK, WARN, GameNode, run_process
 from pe_nodes.message_types import message_class
 from pe_nodes.settings import RecorderSettings
 from pe_nodes.timing import Rate
@@ -139,10 +138,10 @@ def _time(duration: Duration) -> QosTime:
     return QosTime(*divmod(duration.nanoseconds, 1_000_000_000))
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Entry point of the executable ``evaluation_recorder``."""
-    return run(EvaluationRecorderNode)
+    run_process(EvaluationRecorderNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from pe_core.robot import command_from_action
 from pe_core.unicycle import arc_step
 from pe_nodes import inputs, qos
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import ERROR, OK, WARN, GameNode, run
+from pe_nodes.game_node import ERROR, OK, WARN, GameNode, run_process
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import odometry_values, set_command, stamp_ns
 from pe_nodes.robot_models import models
@@ -164,10 +163,10 @@ class PolicyNode(GameNode):
         return OK, "playing", values
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Entry point of the executable ``policy``."""
-    return run(PolicyNode)
+    run_process(PolicyNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,20 +7,18 @@ are not; a wall-clock guard publishes zeros where ROS time itself stands still.
 from __future__ import annotations
 
 import math
-import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from std_srvs.srv import Trigger
 
-from pe_core.config import ConfigurationError
 from pe_nodes import inputs, parameters, qos
 from pe_nodes.command_output import ZERO, CommandOutput
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import ERROR, OK, WARN, GameNode, run
+from pe_nodes.game_node import ERROR, OK, WARN, GameNode, run_process
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import command_values, odometry_values, stamp_ns
 from pe_nodes.robot_models import models
@@ -128,7 +126,7 @@ class SafetyNode(GameNode):
     # -- cycles -------------------------------------------------------------------------------------------
 
     def _on_timer(self) -> None:
-        now = self.now_ns()
+        now = self.clock_ns()
         if not self.active or now <= self._last_ns:
             return
         if self.settings.lockstep:
@@ -144,7 +142,9 @@ class SafetyNode(GameNode):
             self._counts["guarded_by_wall_clock"] += 1
             # In lockstep a zero stamped like a step answers for that step: not before something was received in it.
             self._guarding = any(source.values is not None for source in self._inputs.all)
-            now = self.now_ns() - (0 if self._guarding else round(1e9 * self._period))
+            now = self.clock_ns()
+            if not self._guarding and self.episode is not None:
+                now = min(now, self.episode.start_ns - round(1e9 * self.settings.dt))
             mode, reason = self._inputs.decide(now)
             if mode is Mode.ACTIVE:
                 mode, reason = Mode.STOPPED, "no new inputs while the clock stands still"
@@ -226,14 +226,10 @@ class SafetyNode(GameNode):
         return (WARN, f"{bad} inputs were not finite", values) if bad else (OK, str(self._mode), values)
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Entry point of the executable ``safety``."""
-    try:
-        return run(SafetyNode)
-    except ConfigurationError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    run_process(SafetyNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

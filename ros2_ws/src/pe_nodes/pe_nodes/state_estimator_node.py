@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -13,7 +12,7 @@ from nav_msgs.msg import Odometry
 from pe_core import ekf
 from pe_nodes import inputs, qos
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import OK, WARN, GameNode, run
+from pe_nodes.game_node import OK, WARN, GameNode, run_process
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import odometry_values, set_odometry, set_planar_covariance, stamp_ns, yaw_of
 from pe_nodes.robot_models import models
@@ -175,10 +174,10 @@ class StateEstimatorNode(GameNode):
         return OK, "estimating", values
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Entry point of the executable ``state_estimator``."""
-    return run(StateEstimatorNode)
+    run_process(StateEstimatorNode)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
