@@ -16,6 +16,7 @@ from pe_core.robot import RobotModel
 from pe_evaluation import bag_main
 from pe_evaluation.audit import audit_run, barriers, limit_excess, opponent_margin
 from pe_evaluation.bag import read_run
+from pe_evaluation.tables import audit_line
 from pe_safety.filter import SafetyFilter
 from pe_safety.parameters import SafetyParameters
 
@@ -122,6 +123,18 @@ def test_the_margin_of_the_manifest_counts(
     recording.manifest["safety"] = dataclasses.asdict(SafetyParameters(margin=0.02))
     result = audit(recording, write_bag, tmp_path)
     assert result["barriers"]["wall_east"] == pytest.approx(0.02)
+
+
+def test_unknown_robots_are_not_judged(
+    game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Without the manifest the reference robot is assumed; a smaller robot's barriers do not fit it."""
+    recording = game(episodes=1, max_time=1.0, robot=RobotModel(name="small", radius=0.1))
+    recording.manifest = None
+    result = audit(recording, write_bag, tmp_path)
+    assert result["max_barrier_difference"] > 0.04
+    assert result["passed"] is None
+    assert audit_line(result)[0] == "not judged"
 
 
 def test_nothing_to_check_is_neither_passed_nor_failed(

@@ -186,6 +186,12 @@ class Run:
     messages: int
     warnings: list[str]
 
+    @property
+    def profiles_known(self) -> bool:
+        """Whether the manifest says which robots played; else the reference robot is assumed."""
+        robots = self.manifest.get("robots")
+        return isinstance(robots, Mapping) and all(isinstance(robots.get(role), Mapping) for role in ROLES)
+
 
 def read_run(path: Path | str) -> Run:
     """The run recorded at ``path``: a bag folder, a storage file, or a run's output folder.
@@ -210,7 +216,9 @@ def _read(raw: RawBag) -> Run:
     reader = _Decoder(raw)
     manifest = raw.custom.get("pe")
     if not isinstance(manifest, dict):
-        reader.warnings.append("the run manifest is missing: bundles, seed and robot profiles are unknown")
+        reader.warnings.append(
+            "the run manifest is missing: bundles and configuration are unknown; reference robots are assumed"
+        )
         manifest = {}
     truth = {role: reader.stream(f"/{role}/ground_truth", TOPICS["ground_truth"]) for role in ROLES}
     episodes = reader.episodes(list(truth.values()))

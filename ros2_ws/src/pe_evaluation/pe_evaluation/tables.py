@@ -57,8 +57,10 @@ def rows_of(metrics: Metrics) -> list[tuple[str, str, str]]:
 
 def audit_line(audit: Mapping[str, Any]) -> tuple[str, str]:
     """(verdict, details) of the audit."""
-    if audit["passed"] is None:
+    if audit["passed"] is None and not audit["values"]:
         return "nothing to check", "the bag holds no barrier values"
+    if audit["passed"] is None:
+        return "not judged", "the robots' profiles are unknown, and the reference robot does not fit the barriers"
     details = (
         f"{audit['values']:,} barrier values of {audit['cycles']:,} cycles recomputed, largest difference "
         f"{brief(audit['max_barrier_difference'])}; cmd_vel differs from the recorded command by at most "
