@@ -10,11 +10,12 @@ Poses are (x, y, theta) in the map frame [m, m, rad], velocities (v, omega) of t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -201,11 +202,17 @@ def read_run(path: Path | str) -> Run:
     Raises:
         BagError: the bag cannot be read, holds no message, or is not a recorded game.
     """
-    # Millions of small objects that all stay: searching them for cycles would take twice as long as reading.
+    with without_collection():
+        return _read(read_raw(Path(path), _KNOWN))
+
+
+@contextlib.contextmanager
+def without_collection() -> Iterator[None]:
+    """No search for cyclic garbage: with millions of objects that all stay, it takes longer than the work."""
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _read(read_raw(Path(path), _KNOWN))
+        yield
     finally:
         if collecting:
             gc.enable()

@@ -33,7 +33,7 @@ def build(out: Path) -> dict[str, Any]:
         BagError: the bag cannot be read.
         OSError: a file cannot be written.
     """
-    from pe_evaluation.bag import read_run
+    from pe_evaluation.bag import read_run, without_collection
     from pe_evaluation.metrics import write_json, write_text
     from pe_evaluation.recorded import metrics_of, trace_of
 
@@ -44,7 +44,9 @@ def build(out: Path) -> dict[str, Any]:
     write_json(out / "metrics.json", metrics)
     from pe_evaluation.report import render
 
-    write_text(out / "report.html", render(run, traces, metrics))
+    with without_collection():
+        page = render(run, traces, metrics)
+    write_text(out / "report.html", page)
     return dict(metrics)
 
 
