@@ -17,9 +17,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_core.config import ConfigurationError, check_range, load_yaml, quantity
-from pe_core.paths import config_path
+from pe_core.paths import config_names, config_path
 
 OBSTACLES_MAX = 6
+_ARENA_OF_ROBOT = {"turtlebot3_burger": "turtlebot3"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +68,14 @@ class ArenaConfig:
 def load_arena(name: str) -> ArenaConfig:
     """The arena ``config/arena/<name>.yaml`` (or a path to a YAML file)."""
     return load_yaml(ArenaConfig, config_path("arena", name))
+
+
+def arena_of(arena: str, robot: str) -> str:
+    """``arena``, or where it is ``auto`` the arena at the scale of the robot profile ``robot``."""
+    if arena != "auto":
+        return arena
+    name = _ARENA_OF_ROBOT.get(robot, robot)
+    return name if name in config_names("arena") else "reference"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

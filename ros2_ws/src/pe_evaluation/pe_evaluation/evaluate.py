@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pe_core.arena import ArenaConfig, load_arena
+from pe_core.arena import ArenaConfig, arena_of, load_arena
 from pe_core.bundle import NoiseSource, PolicyBundle, load_bundle
 from pe_core.config import ConfigurationError
 from pe_core.robot import RobotModel, load_robot
@@ -42,7 +42,7 @@ class Match:
     safety: str = "rcbf"
     scenario: str = "random"
     robot: str = "reference"
-    arena: str = "reference"
+    arena: str = "auto"
     speed_ratio: float | None = None
     seed: int = 0
 
@@ -90,7 +90,7 @@ def prepare(match: Match) -> Setup:
     Raises:
         ConfigurationError: a name is unknown, a file or bundle is refused, or the game makes no sense.
     """
-    config = load_arena(match.arena)
+    config = load_arena(arena_of(match.arena, match.robot))
     scenario = load_scenario(match.scenario)
     base = load_robot(match.robot)
     ratio = scenario.speed_ratio if match.speed_ratio is None else match.speed_ratio

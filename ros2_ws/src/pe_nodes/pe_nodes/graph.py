@@ -9,9 +9,8 @@ import dataclasses
 import json
 from typing import Any
 
-from pe_core.arena import load_arena
+from pe_core.arena import arena_of, load_arena
 from pe_core.bundle import load_bundle
-from pe_core.paths import config_names
 from pe_core.robot import RobotModel, load_robot
 from pe_core.rules import check_game
 from pe_core.scenario import load_scenario, sample_layout
@@ -25,7 +24,6 @@ POSE = "geometry_msgs/msg/PoseWithCovarianceStamped"
 STATUS = "diagnostic_msgs/msg/DiagnosticArray"
 SIM = "arena_sim"
 RECORDER = "evaluation_recorder"
-ARENA_OF_ROBOT = {"turtlebot3_burger": "turtlebot3"}
 # In lockstep the simulator waits, so a slow machine must not look like a dead node.
 LOCKSTEP_GUARD = 3.0
 LOCKSTEP_ANSWER = 8.0
@@ -65,10 +63,7 @@ def check(arguments: LaunchArguments) -> Run:
         ConfigurationError: with the reason, and what is known or allowed.
     """
     robot = load_robot(arguments.robot)
-    name = arguments.arena
-    if name == "auto":
-        name = ARENA_OF_ROBOT.get(arguments.robot, arguments.robot)
-        name = name if name in config_names("arena") else "reference"
+    name = arena_of(arguments.arena, arguments.robot)
     arena = load_arena(name)
     scenario = load_scenario(arguments.scenario)
     ratio = arguments.speed_ratio or scenario.speed_ratio
