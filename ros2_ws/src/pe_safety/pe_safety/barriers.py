@@ -61,8 +61,8 @@ and 0 outside the set.  Credit for a fleeing opponent ends where it would reach 
 The body.  A control point is not the body: a robot that turns away may drive on while q keeps its distance, and a
 robot that turns in place takes q over a line that its body keeps.  Neither robot's row bounds what its body does to
 the other's control point.  So bodies have rows of their own, that no rung of the ladder gives up.  With beta now
-the direction of the barrier from p in the body frame and m_b the body's margin, the true approach of p over dt is
-v dt sinc(psi) cos(beta - psi), hence
+the direction of the barrier from p in the body frame and m_b the body's margin less d / 10 (so that what shrinks
+by a share in every step ends before contact), the true approach of p over dt is v dt sinc(psi) cos(beta - psi), hence
 
     v cos(max(|beta| - Psi, 0)) <= budget
 
@@ -93,6 +93,8 @@ ROWS_MAX = BOUND_ROWS_MAX + BODY_ROWS_MAX + 4 * BARRIERS_MAX
 
 # What two bodies may close in a step, of the gap between them.
 _BODY_CLOSING = 0.9
+# The gap that bodies keep, of the control point's offset.
+_SKIN = 0.1
 
 # Priority of a row when not all can be met: lower is kept longer.  Bounds are never given up.
 BOUND, COLLISION, ARENA, OBSTACLE = 0, 1, 2, 3
@@ -129,7 +131,7 @@ def arc_coefficient(sigma: float, cos_beta: float, sin_beta: float, model: NDArr
 @njit(cache=True)
 def reaction_margin(own: NDArray[np.float64], opponent: NDArray[np.float64]) -> float:
     """How far [m] the opponent may come before either robot's next command acts, and while it comes to rest."""
-    return opponent[V_MAX] * (own[DELAY] + opponent[DELAY] + opponent[LAG])
+    return max(opponent[V_MAX], -opponent[V_MIN]) * (own[DELAY] + opponent[DELAY] + opponent[LAG])
 
 
 @njit(cache=True)
@@ -312,7 +314,8 @@ def body_rows(
     c = math.cos(state[2])
     s = math.sin(state[2])
     half_turn = 0.5 * model[OMEGA_MAX] * dt
-    reach = half_side - model[RADIUS] - parameters[MARGIN]
+    keep = model[RADIUS] + parameters[MARGIN] + _SKIN * model[VCP_OFFSET]
+    reach = half_side - keep
     rate = min(parameters[RATE], _BODY_CLOSING / dt)
     per_v, per_omega = lag_coefficients(state[3], state[4], model[LAG], dt)
     row = start
@@ -335,7 +338,7 @@ def body_rows(
                 # Every way leads away from the centre.
                 continue
             ax, ay = dx / distance, dy / distance
-            gap = distance - radius - model[RADIUS] - parameters[MARGIN]
+            gap = distance - radius - keep
         budget = rate * max(gap, 0.0)
         if moving:
             budget = _opponent_budget(

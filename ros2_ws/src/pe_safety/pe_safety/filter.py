@@ -22,6 +22,7 @@ INTERVENTION = 1e-3
 _REASONS = {
     ladder.NO_REASON: "",
     ladder.BAD_STATE: "own state is not finite",
+    ladder.BAD_BARRIER: "a barrier is not finite: positions, radii or ages are too large",
     ladder.BAD_NOMINAL: "nominal command is not finite",
     ladder.BAD_OPPONENT: "opponent state is not finite",
     ladder.NO_COMMAND: "no command meets the control bounds",
@@ -82,7 +83,7 @@ class SafetyFilter:
         self._model = robot.as_array()
         self._parameters = parameters.as_array(dt)
         self._opponent_radius = opponent.radius if opponent is not None else 0.0
-        self._opponent_speed = opponent.v_max if opponent is not None else 0.0
+        self._opponent_speed = max(opponent.v_max, -opponent.v_min) if opponent is not None else 0.0
         self._reaction = reaction_margin(self._model, opponent.as_array()) if opponent is not None else 0.0
         self._h = np.empty(BARRIERS_MAX)
         self._obstacles = np.zeros((OBSTACLES_MAX, 3))
@@ -109,7 +110,7 @@ class SafetyFilter:
             nominal: (v, omega) [m/s, rad/s].
             opponent: like ``state``; None where there is no opponent to keep clear of.
             arena: walls and obstacles.
-            opponent_age: age of the opponent's state [s]; its circle grows by v_max * age.
+            opponent_age: age of the opponent's state [s]; its circle grows by its highest speed * age.
         """
         start = time.perf_counter()
         own, other, present, margin = self._inputs(state, opponent, opponent_age)

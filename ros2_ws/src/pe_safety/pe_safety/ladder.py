@@ -31,7 +31,6 @@ from pe_core.robot import (
     OMEGA_QUANTUM,
     RADIUS,
     V_MAX,
-    V_MIN,
     V_QUANTUM,
     clamp_command,
     executed_command,
@@ -52,7 +51,7 @@ from pe_safety.parameters import MARGIN, WEIGHT_OMEGA, WEIGHT_V
 from pe_safety.qp import OPTIMAL, project, scale_rows
 
 EXACT, RELAXED, BACKUP = 0, 1, 2
-NO_REASON, BAD_STATE, BAD_NOMINAL, BAD_OPPONENT, NO_COMMAND, UNSAFE_RELAXATION, TURNING = range(7)
+NO_REASON, BAD_STATE, BAD_NOMINAL, BAD_OPPONENT, NO_COMMAND, UNSAFE_RELAXATION, TURNING, BAD_BARRIER = range(8)
 
 # Fractions of v_max and omega_max: no speed is left; the turn is not what the nominal command asks.
 _STANDING = 0.01
@@ -62,6 +61,8 @@ _TURN_DENIED = 0.05
 _NOMINAL_MAX = 1e6
 
 _HEADINGS = 32
+# Slower speeds that are tried on the grid of the robot's resolution before it stands still.
+_SPEEDS = 64
 _BISECTIONS = 60
 
 
@@ -115,7 +116,7 @@ def filter_step(
         return 0.0, 0.0, BACKUP, 0.0, BAD_NOMINAL
     for k in range(count):
         if not math.isfinite(h[k]):
-            return 0.0, 0.0, BACKUP, 0.0, BAD_STATE
+            return 0.0, 0.0, BACKUP, 0.0, BAD_BARRIER
     g = np.empty((ROWS_MAX, 2))
     b = np.empty(ROWS_MAX)
     owner = np.empty(ROWS_MAX, np.int64)
@@ -135,6 +136,7 @@ def filter_step(
     c = np.empty(ROWS_MAX)
     scale_rows(g, b, rows, root_v, root_w, a, c)
     y0, y1, status, i, _, _ = project(a, c, rows, asked_v * root_v, asked_omega * root_w)
+    coarse = model[V_QUANTUM] > 0.0 or model[OMEGA_QUANTUM] > 0.0
     if status == OPTIMAL:
         # An untouched nominal command is returned bit for bit.
         if i < 0:
@@ -144,18 +146,24 @@ def filter_step(
             if _turn_denied(v, omega, asked_v, asked_omega, model):
                 v, omega = _turn(asked_omega, g, b, bounds, model)
                 return v, omega, BACKUP, 0.0, TURNING
-        if model[V_QUANTUM] > 0.0 or model[OMEGA_QUANTUM] > 0.0:
-            v, omega = _snap(g, b, rows, v, omega, parameters, model)
+        if coarse:
+            v, omega, found = _snap(g, b, rows, v, omega, parameters, model)
+            if not found:
+                v, omega, _ = _snap(g, np.maximum(b, 0.0), rows, v, omega, parameters, model)
+                return v, omega, RELAXED, _violation(g, b, bounds, rows, v, omega), NO_REASON
         return v, omega, EXACT, 0.0, NO_REASON
     v, omega, slack, solved = _relax(
         g, b, owner, bounds, rows, obstacle_count, root_v, root_w, asked_v, asked_omega
     )
     if solved:
-        v, omega = executed_command(v, omega, model)
+        v, omega = clamp_command(v, omega, model)
         if _turn_denied(v, omega, asked_v, asked_omega, model):
             v, omega = _turn(asked_omega, g, b, bounds, model)
             return v, omega, BACKUP, slack, TURNING
         if _keeps_out(g, b, bounds, rows, v, omega):
+            if coarse:
+                # The least slack leaves a set too thin for a grid: what counts is that nothing falls further.
+                v, omega, _ = _snap(g, np.maximum(b, 0.0), rows, v, omega, parameters, model)
             return v, omega, RELAXED, slack, NO_REASON
     turn = _freest_turn(pose, opponent, has_opponent, half_side, obstacles, obstacle_count, model, opponent_radius)
     v, omega = _turn(turn / dt, g, b, bounds, model)
@@ -171,34 +179,52 @@ def _snap(
     omega: float,
     parameters: NDArray[np.float64],
     model: NDArray[np.float64],
-) -> tuple[float, float]:
-    """The command of the robot's resolution that is nearest to (v, omega) and meets every row.
+) -> tuple[float, float, bool]:
+    """The command of the robot's resolution that is nearest to (v, omega) and meets every row, and whether one was
+    found; standing still where none was.
 
-    Of the two turn rates and two speeds around the command, then of ever lower speeds, the cheapest that is
-    allowed; standing still where none is.
+    Of the two turn rates and two speeds around the command, then of ever slower speeds, the cheapest allowed.
     """
     low_v, step_v = _grid(v, model[V_QUANTUM])
     low_omega, step_omega = _grid(omega, model[OMEGA_QUANTUM])
+    slower = low_v if low_v >= 0.0 else -(low_v + step_v)
     best = math.inf
     best_v, best_omega = 0.0, 0.0
-    speed = low_v + step_v
-    while speed >= min(model[V_MIN], 0.0) - 1e-12:
+    for trial in range(_SPEEDS + 2):
+        if trial < 2:
+            speed = low_v + trial * step_v
+        else:
+            if best < math.inf or step_v <= 0.0 or slower < 0.5 * step_v:
+                break
+            slower = slower - step_v if trial <= _SPEEDS else 0.0
+            speed = math.copysign(round(slower / step_v) * step_v, v)
         for turn in (low_omega, low_omega + step_omega):
             cost = parameters[WEIGHT_V] * (speed - v) ** 2 + parameters[WEIGHT_OMEGA] * (turn - omega) ** 2
-            if cost < best:
-                allowed = True
-                for row in range(rows):
-                    if g[row, 0] * speed + g[row, 1] * turn > b[row] + 1e-12:
-                        allowed = False
-                        break
-                if allowed:
-                    best, best_v, best_omega = cost, speed, turn
-        if speed <= low_v and best < math.inf:
-            break
-        if step_v <= 0.0:
-            break
-        speed = round((speed - step_v) / step_v) * step_v
-    return executed_command(best_v, best_omega, model)
+            if cost < best and _meets(g, b, rows, speed, turn):
+                best, best_v, best_omega = cost, speed, turn
+    if best == math.inf:
+        return 0.0, 0.0, _meets(g, b, rows, 0.0, 0.0)
+    best_v, best_omega = executed_command(best_v, best_omega, model)
+    return best_v, best_omega, True
+
+
+@njit(cache=True)
+def _meets(g: NDArray[np.float64], b: NDArray[np.float64], rows: int, v: float, omega: float) -> bool:
+    for row in range(rows):
+        if g[row, 0] * v + g[row, 1] * omega > b[row] + 1e-12:
+            return False
+    return True
+
+
+@njit(cache=True)
+def _violation(
+    g: NDArray[np.float64], b: NDArray[np.float64], bounds: int, rows: int, v: float, omega: float
+) -> float:
+    """Largest violation [m/s] of a barrier's row."""
+    worst = 0.0
+    for row in range(bounds, rows):
+        worst = max(worst, g[row, 0] * v + g[row, 1] * omega - b[row])
+    return worst
 
 
 @njit(cache=True)
