@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header, String
 from visualization_msgs.msg import MarkerArray
@@ -24,6 +26,7 @@ from pe_nodes import arena_game, qos
 from pe_nodes.arena_game import ArenaGame
 from pe_nodes.episode import END, Episode
 from pe_nodes.game_node import OK, WARN, GameNode, run_process
+from pe_nodes.lockstep import Lockstep, describe_silence
 from pe_nodes.markers import arena_markers
 from pe_nodes.messages import NANO, command_values, set_stamp, stamp_ns
 from pe_nodes.robot_models import scaled
@@ -31,12 +34,13 @@ from pe_nodes.settings import ROLES, SimSettings
 from pe_nodes.sim_progress import RUNNING, Progress
 from pe_nodes.sim_topics import RobotTopics
 
-RESEND = 0.2
+WATCH = 0.02
 ANNOUNCE = 0.5
 PROGRESS = 0.1
 MARKERS = 0.1
 # Both ends of a connection learn of one another at different times; the first samples may get lost before.
 SETTLE = 0.5
+LINGER = 0.2
 GAP_NS = NANO  # between the stamps of two episodes
 NOT_READY = 3
 
@@ -49,6 +53,7 @@ class ArenaSimNode(GameNode):
 
     def setup(self, settings: SimSettings) -> None:
         self.settings = settings
+        self.linger = LINGER
         self._arena = load_arena(settings.arena)
         self._scenario = load_scenario(settings.scenario)
         robots = (load_robot(settings.pursuer_robot), load_robot(settings.evader_robot))
@@ -68,10 +73,9 @@ class ArenaSimNode(GameNode):
         self._playing = self._settled = False
         self._time_ns = NANO
         self._commands = dict.fromkeys(ROLES, (0.0, 0.0))
-        self._answered: set[str] = set()
-        self._silent: set[str] = set()
-        self._asked = self._sent = self._shown = self._drawn = self._begun = 0.0
-        self.create_timer(0.05, self._watch, clock=self.steady)
+        self._lockstep = Lockstep(ROLES, settings.answer_timeout)
+        self._sent = self._shown = self._drawn = self._begun = 0.0
+        self.create_timer(WATCH, self._watch, clock=self.steady)
         if settings.rate > 0.0:
             self.create_timer(self._arena.dt / settings.rate, self._on_tick, clock=self.steady)
 
@@ -86,6 +90,9 @@ class ArenaSimNode(GameNode):
     def deactivate(self) -> None:
         if self._playing:
             self._finish_episode("interrupted")
+        # What was said last must have arrived before this process, and its memory, is gone.
+        for publisher in self.publishers:
+            publisher.wait_for_all_acked(Duration(seconds=0.5))
 
     # -- episodes -----------------------------------------------------------------------------------------
 
@@ -156,9 +163,8 @@ class ArenaSimNode(GameNode):
         self._clock_publisher.publish(self._clock_message)
 
     def _publish_step(self) -> None:
-        self._answered.clear()
-        self._asked = time.monotonic()
-        self._ask()
+        self._lockstep.begin(time.monotonic())
+        self._ask(ROLES)
         game = self._game
         every = max(round(arena_game.POSE_PERIOD / self._arena.dt), 1)
         for topics, plant, odometer in zip(self._topics.values(), game.plants, game.odometers, strict=True):
@@ -166,12 +172,11 @@ class ArenaSimNode(GameNode):
             if game.steps % every == 0 and self.settings.noise != "none":
                 topics.publish_pose(self._time_ns, odometer.absolute_pose(plant.state))
 
-    def _ask(self) -> None:
-        self._sent = time.monotonic()
+    def _ask(self, roles: Iterable[str]) -> None:
         self._publish_clock(self._time_ns)
-        for topics, odometer in zip(self._topics.values(), self._game.odometers, strict=True):
-            if topics.role not in self._answered:
-                topics.publish_odometry(self._time_ns, odometer.reading)
+        for role, odometer in zip(ROLES, self._game.odometers, strict=True):
+            if role in roles:
+                self._topics[role].publish_odometry(self._time_ns, odometer.reading)
 
     def _on_command(self, role: str, message: Any) -> None:
         v, omega = command_values(message)
@@ -184,9 +189,7 @@ class ArenaSimNode(GameNode):
         if self.settings.stamped_cmd_vel and stamp_ns(message.header.stamp) != self._time_ns:
             return
         self._commands[role] = (v, omega)
-        self._silent.discard(role)
-        self._answered.add(role)
-        if len(self._answered) == len(ROLES):
+        if self._lockstep.answer(role):
             self._advance()
 
     def _on_tick(self) -> None:
@@ -212,10 +215,9 @@ class ArenaSimNode(GameNode):
         if not self.active:
             return
         if self._missing:
-            waited = now - self._begun
-            if waited > self.settings.ready_timeout:
+            if now - self._begun > self.settings.ready_timeout:
                 names = ", ".join(sorted(self._missing))
-                self.fail(NOT_READY, f"no episode: not ready after {waited:.0f} s: {names}")
+                self.fail(NOT_READY, f"not ready after {self.settings.ready_timeout:.0f} s: {names}")
             elif now - self._sent > ANNOUNCE:
                 self._announce()
         elif not self._playing and not self._settled:
@@ -223,8 +225,8 @@ class ArenaSimNode(GameNode):
                 self._settled = True
                 self._play()
         elif self._playing:
-            if self.settings.rate == 0.0 and now - self._sent > RESEND:
-                self._late(now)
+            if self.settings.rate == 0.0 and (late := self._lockstep.late(now)):
+                self._late(late, now)
             if now - self._shown > PROGRESS:
                 self._shown = now
                 self._progress.show(self._index - self.settings.first_episode, self._game, RUNNING)
@@ -232,30 +234,23 @@ class ArenaSimNode(GameNode):
             self._drawn = now
             self._markers.publish(arena_markers(self._time_ns, self.settings.map_frame, self._game))
 
-    def _late(self, now: float) -> None:
-        waited = now - self._asked
-        late = set(ROLES) - self._answered
-        if waited < self.settings.answer_timeout and not late <= self._silent:
-            self._ask()
+    def _late(self, late: set[str], now: float) -> None:
+        step, silent = self._lockstep.give_up(late, now)
+        if not step:
+            self._ask(late)
             return
-        for role in sorted(late - self._silent):
-            present = {f"{space.rstrip('/')}/{name}" for name, space in self.get_node_names_and_namespaces()}
-            mine = [name for name in self.settings.expected_nodes if name.startswith(f"/{role}/")]
-            gone = ", ".join(sorted(set(mine) - present))
-            known = f"gone: {gone}" if gone else f"all nodes of {role} still exist"
-            self.get_logger().error(
-                f"/{role}/safety sent no cmd_vel for {waited:.1f} s ({known}); {role} keeps its last command"
-            )
-        # A base holds its last command; it is asked again at every step.
-        self._silent |= late
-        self._advance()
+        present = [f"{space.rstrip('/')}/{name}" for name, space in self.get_node_names_and_namespaces()]
+        for role in silent:
+            waited = self._lockstep.waited(now)
+            self.get_logger().error(describe_silence(role, waited, self.settings.expected_nodes, present))
+        self._advance()  # a base holds its last command
 
     def diagnose(self, now: float) -> tuple[Any, str, dict[str, str]]:
         values = {"episode": str(self._index), "time_s": f"{self._time_ns / NANO:.2f}"}
         if self._missing:
             return WARN, "waiting for " + ", ".join(sorted(self._missing)), values
-        if self._silent:
-            return WARN, "no commands for " + ", ".join(sorted(self._silent)), values
+        if self._lockstep.silent:
+            return WARN, "no commands for " + ", ".join(sorted(self._lockstep.silent)), values
         return OK, "playing" if self._playing else "idle", values
 
 

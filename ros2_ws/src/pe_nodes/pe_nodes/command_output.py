@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from rclpy.duration import Duration
 from rclpy.node import Node
 
 from pe_nodes import qos
@@ -51,6 +52,7 @@ class CommandOutput:
         for _ in range(_BURST):
             self.send(stamp_ns, ZERO)
             time.sleep(_BURST_GAP)
+        self._publisher.wait_for_all_acked(Duration(seconds=0.2))
 
     def linked(self) -> bool:
         """Whether anybody takes the commands."""
