@@ -336,3 +336,24 @@ def test_no_data_at_all_gives_the_prior() -> None:
     model = LearnedDisturbance(ROBOT, dataclasses.replace(PARAMETERS, prefilled=0), DT, HALF_SIDE)
     mean, sigma = model.predict(np.zeros(5), (0.5, 0.0))
     assert (mean == 0.0).all() and sigma[0] >= PARAMETERS.prior_forward
+
+
+def test_sigma_grows_at_once_where_the_floor_changes(model: LearnedDisturbance) -> None:
+    """A change too small for the gate, after which a sure posterior would be wrong until the window is new."""
+    rng = np.random.default_rng(0)
+    state, errors, bare = np.array([0.0, 0.0, 0.0, 0.5, 0.0]), [], []
+    prediction, inflation = model.predict(state, (0.5, 0.0)), 1.0
+    for k in range(160):
+        accepted = model.observe(state, k * DT)
+        if k > 130:
+            assert accepted is not None
+            errors.append(abs(accepted[1] - prediction.mean[1]) / prediction.sigma[1])
+            bare.append(errors[-1] * inflation)
+        prediction, inflation = model.predict(state, (0.5, 0.0)), model.inflation[1]
+        model.command((0.5, 0.0))
+        d = np.array([0.0, 0.1 if k >= 130 else 0.0, 0.0]) + rng.normal(0.0, 0.003, 3)
+        nominal = np.array([state[0] + 0.5 * DT, state[1], state[2]])
+        state = np.array([*displaced(state, nominal, d, DT), 0.5, 0.0])
+    assert model.counts.outliers == 0
+    assert min(bare[1:5]) > 5.0, "the posterior alone is wrong and sure"
+    assert max(errors[2:]) < 3.3

@@ -35,6 +35,9 @@ PERIOD_LOW, PERIOD_HIGH = 0.5, 1.5
 AHEAD = 50
 """Residuals, newest first, whose deviations as predicted before they were seen make the mean deviation."""
 
+SURPRISES = 10
+"""Residuals, newest first, by which sigma is checked: as many as come between refits."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
@@ -59,6 +62,13 @@ class LearnedDisturbance:
         command(u)                what was sent at t_k
 
     None of them waits for a refit: they read the newest finished posterior, one reference to an immutable object.
+
+    A posterior is sure of a world that stays; where the floor changes under the robot it is wrong and sure until
+    enough of the window is new.  So sigma is multiplied, output by output, by
+
+        inflation = sqrt(max(1, mean of (d - d_hat)^2 / (sigma^2 + measured^2) over the last residuals))
+
+    which makes the band as wide as the errors that are seen, within a step of the change.
     """
 
     def __init__(
@@ -119,6 +129,11 @@ class LearnedDisturbance:
         return sum(self._ahead) / AHEAD if len(self._ahead) == AHEAD else math.inf
 
     @property
+    def inflation(self) -> Array:
+        """Factor on sigma of each output (3,), at least 1."""
+        return self._inflation.copy()
+
+    @property
     def counts(self) -> Counts:
         """Accepted and rejected residuals, refits."""
         return dataclasses.replace(self._counts, refits=self._refits, failed_refits=self._failed)
@@ -132,6 +147,7 @@ class LearnedDisturbance:
         self._fill()
         self._kappa.reset()
         self._ahead.clear()
+        self._surprises, self._inflation = np.zeros((SURPRISES, OUTPUTS)), np.ones(OUTPUTS)
         self._counts = Counts()
         self._refits = self._failed = 0
         self._since_refit = 0
@@ -174,7 +190,8 @@ class LearnedDisturbance:
         """d_hat, sigma_d and slope where ``command`` (v, omega) acts at ``state`` (5,); body frame, physical units."""
         where = np.array(state, dtype=np.float64)
         write_inputs(where, float(command[0]), float(command[1]), self._scale, self._z)
-        return self.posterior.predict(self._z)
+        prediction = self.posterior.predict(self._z)
+        return dataclasses.replace(prediction, sigma=prediction.sigma * self._inflation)
 
     def command(self, command: Sequence[float] | Array) -> None:
         """Remember the command (v, omega) that was sent in this control step."""
@@ -223,7 +240,10 @@ class LearnedDisturbance:
                 self._forget()
             return None
         self._in_a_row = 0
-        self._ahead.append(float(sigma.mean()))
+        self._ahead.append(float((sigma * self._inflation).mean()))
+        self._surprises[1:] = self._surprises[:-1]
+        self._surprises[0] = (d - mean) ** 2 / (sigma**2 + (self._measured * self._output_scale) ** 2)
+        self._inflation = np.sqrt(np.maximum(1.0, self._surprises.mean(axis=0)))
         self._push(z, d / self._output_scale, np.zeros(OUTPUTS))
         self._observed = min(self._observed + 1, self.parameters.window)
         self._count("accepted")
