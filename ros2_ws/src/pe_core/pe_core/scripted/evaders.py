@@ -114,7 +114,7 @@ class BoundaryRunner(nn.Module):
         super().__init__()
         self.ahead = 0.15
         self.bonus = 0.1
-        self.register_buffer("times", torch.arange(1, 17, dtype=torch.float64).unsqueeze(1) * 0.1)
+        self.register_buffer("times", torch.arange(1, 9, dtype=torch.float64).unsqueeze(1) * 0.2)
 
     def forward(self, observation: Tensor) -> Tensor:
         view = decode(observation)

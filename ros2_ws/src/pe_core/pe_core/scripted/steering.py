@@ -163,6 +163,8 @@ def steer(view: View, x: Tensor, y: Tensor) -> Tensor:
     distance = torch.hypot(gx, gy)
     v = torch.minimum((4.0 * ahead).clamp(0.0, 1.0), distance / (2.0 * view.turn_radius * left.abs()).clamp(min=1e-9))
     v = torch.minimum(v, 0.5 * distance / view.dt)
+    # A base that could turn at omega_max and v_max within its own body is bounded by the speed of its wheels.
+    v = torch.where(view.turn_radius < view.body, torch.minimum(v, 1.0 - omega.abs()), v)
     v, omega = limit_speed(view, v, omega)
     return torch.nan_to_num(torch.stack([v, omega], dim=1)).clamp(-1.0, 1.0)
 
