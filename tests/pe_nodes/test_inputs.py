@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from pe_core.robot import RobotModel
 from pe_core.unicycle import arc_step
 from pe_nodes import inputs
 from pe_nodes.inputs import StampedInput
 from pe_nodes.safety_inputs import Mode, SafetyInputs
+from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
 
 SECOND = 1_000_000_000
@@ -31,7 +33,13 @@ def test_values_that_are_not_finite_are_rejected_and_counted(bad):
 
 @pytest.mark.parametrize(
     ("offset", "verdict"),
-    [(0.0, inputs.ACCEPTED), (0.09, inputs.ACCEPTED), (0.2, inputs.FUTURE), (-0.2, inputs.ACCEPTED), (-0.4, inputs.STALE)],
+    [
+        (0.0, inputs.ACCEPTED),
+        (0.09, inputs.ACCEPTED),
+        (0.2, inputs.FUTURE),
+        (-0.2, inputs.ACCEPTED),
+        (-0.4, inputs.STALE),
+    ],
 )
 def test_stamp_against_now(offset, verdict):
     assert fresh().offer((1.0,), NOW + round(offset * SECOND), NOW) == verdict
@@ -105,18 +113,40 @@ def test_fault_stands_until_cleared():
     assert sources.decide(NOW)[0] is Mode.ACTIVE
 
 
+def sent(command):
+    commands = SentCommands(RobotModel().as_array(), 0.05)
+    commands.add(NOW - SECOND // 20, command)
+    return commands
+
+
 def test_own_state_is_predicted_along_the_last_command():
     sources = ready()
     later = NOW + SECOND // 10
-    state = sources.own_at(later, (0.8, -0.3))
-    assert tuple(state[:3]) == arc_step(0.0, 0.0, 0.0, 0.8, -0.3, 0.1)
-    assert tuple(sources.own_at(NOW, (0.8, -0.3))) == (0.0, 0.0, 0.0, 0.5, 0.1)
+    state = sources.own_at(later, sent((0.8, -0.3)))
+    assert tuple(state[:3]) == pytest.approx(arc_step(0.0, 0.0, 0.0, 0.8, -0.3, 0.1), abs=1e-12)
+    assert tuple(sources.own_at(NOW, sent((0.8, -0.3)))) == (0.0, 0.0, 0.0, 0.5, 0.1)
 
 
 def test_prediction_is_capped():
     sources = ready(prediction_limit=0.05)
-    state = sources.own_at(NOW + SECOND, (1.0, 0.0))
+    state = sources.own_at(NOW + SECOND, sent((1.0, 0.0)))
     assert state[0] == pytest.approx(0.05)
+
+
+def test_a_late_robot_is_predicted_through_its_dead_time_under_what_was_sent_before():
+    sources = ready()
+    commands = SentCommands(RobotModel(delay=0.08).as_array(), 0.05)
+    commands.add(NOW - SECOND // 10, (1.0, 0.0))
+    commands.add(NOW - SECOND // 20, (0.5, 0.0))
+    # At NOW + 0.08 s: the older command acts until NOW + 0.03 s, then the newer one.
+    state = sources.own_at(NOW, commands)
+    assert state[0] == pytest.approx(1.0 * 0.03 + 0.5 * 0.05, abs=1e-9)
+    assert state[3] == 0.5
+
+
+def test_before_the_first_command_the_robot_stood_still():
+    sources = ready()
+    assert sources.own_at(NOW, SentCommands(RobotModel(delay=0.08).as_array(), 0.05))[0] == 0.0
 
 
 def test_opponent_is_not_predicted_but_aged():

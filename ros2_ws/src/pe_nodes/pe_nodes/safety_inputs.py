@@ -7,8 +7,8 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_core.unicycle import arc_step
 from pe_nodes.inputs import StampedInput
+from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
 
 
@@ -66,14 +66,10 @@ class SafetyInputs:
             for source in self.all
         )
 
-    def own_at(self, now_ns: int, command: tuple[float, float]) -> NDArray[np.float64]:
-        """Own state (5,) predicted to ``now_ns`` along the arc of the last command sent."""
-        state = np.array(self.own.values, dtype=np.float64)
+    def own_at(self, now_ns: int, sent: SentCommands) -> NDArray[np.float64]:
+        """Own state (5,) where a command sent at ``now_ns`` begins to act, under the commands sent before."""
         ahead = min(max((now_ns - self.own.stamp_ns) / 1e9, 0.0), self._limit)
-        if ahead > 0.0:
-            state[:3] = arc_step(state[0], state[1], state[2], command[0], command[1], ahead)
-            state[3], state[4] = command
-        return state
+        return sent.predict(np.array(self.own.values, dtype=np.float64), self.own.stamp_ns, ahead)
 
     def opponent_at(self, now_ns: int) -> tuple[NDArray[np.float64], float]:
         """Opponent's state (5,) as received, and its age [s]: what it did since then is not known."""

@@ -24,6 +24,7 @@ from pe_nodes.messages import command_values, odometry_values, stamp_ns
 from pe_nodes.robot_models import models
 from pe_nodes.safety_inputs import Mode, SafetyInputs
 from pe_nodes.safety_status import SafetyStatus
+from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
 from pe_nodes.timing import Rate, Timing
 from pe_safety.filter import FilterResult, SafetyFilter
@@ -48,6 +49,7 @@ class SafetyNode(GameNode):
         )
         self._filter.warm_up()
         self._inputs = SafetyInputs(settings)
+        self._sent = SentCommands(own.as_array(), settings.dt)
         self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
         self._last_ns = -1
         self._nominal_wall = 0.0
@@ -83,6 +85,7 @@ class SafetyNode(GameNode):
 
     def episode_started(self, episode: Episode) -> None:
         self._inputs.begin()
+        self._sent.clear()
         self._last_ns = -1
         self._guarding = False
         self._output.last = ZERO
@@ -155,7 +158,7 @@ class SafetyNode(GameNode):
         if mode is not Mode.ACTIVE:
             self._finish(stamp, mode, reason, ZERO, None)
             return
-        own = self._inputs.own_at(stamp, self._output.last)
+        own = self._inputs.own_at(stamp, self._sent)
         opponent, age = self._inputs.opponent_at(stamp)
         episode, nominal = self.episode, self._inputs.nominal.values
         if episode is None or nominal is None:
@@ -179,6 +182,7 @@ class SafetyNode(GameNode):
         opponent: Any = None,
     ) -> None:
         self._output.send(stamp, command)
+        self._sent.add(stamp, command)
         if (mode, reason) != (self._mode, self._reason) and mode in (Mode.STOPPED, Mode.FAULT):
             self.get_logger().warning(f"{mode}: {reason}", throttle_duration_sec=2.0)
         self._mode, self._reason, self._last_ns = mode, reason, stamp
