@@ -13,7 +13,8 @@ from pe_core.paths import config_names
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "margin"), [(9.0, 0.0, 0.85), (-9.0, 3.0, 0.85), (0.0, 9.85, 0.0), (0.0, -9.95, -0.1), (0.0, 0.0, 9.85)]
+    ("x", "y", "margin"),
+    [(9.0, 0.0, 0.85), (-9.0, 3.0, 0.85), (0.0, 9.85, 0.0), (0.0, -9.95, -0.1), (0.0, 0.0, 9.85)],
 )
 def test_margin_to_the_nearest_wall(x: float, y: float, margin: float) -> None:
     assert Arena(10.0, np.zeros((0, 3))).body_margin(x, y, 0.15) == pytest.approx(margin)
@@ -56,7 +57,9 @@ def test_arena_without_a_size_is_refused(half_side: float) -> None:
         Arena(half_side, np.zeros((0, 3)))
 
 
-@pytest.mark.parametrize("row", [[0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [math.nan, 0.0, 1.0], [0.0, math.inf, 1.0]])
+@pytest.mark.parametrize(
+    "row", [[0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [math.nan, 0.0, 1.0], [0.0, math.inf, 1.0]]
+)
 def test_obstacles_that_are_no_discs_are_refused(row: list[float]) -> None:
     with pytest.raises(ConfigurationError, match="obstacles = .*finite"):
         Arena(10.0, np.array([row]))
@@ -68,7 +71,9 @@ def test_too_many_obstacles_are_refused() -> None:
 
 
 def test_contradicting_bounds_of_a_configuration_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"obstacle_radius_min = 2\.0.*at most obstacle_radius_max = 1\.5"):
+    with pytest.raises(
+        ConfigurationError, match=r"obstacle_radius_min = 2\.0.*at most obstacle_radius_max = 1\.5"
+    ):
         ArenaConfig(obstacle_radius_min=2.0)
     with pytest.raises(ConfigurationError, match=r"spawn_separation = 0\.5.*more than capture_radius = 0\.5"):
         ArenaConfig(spawn_separation=0.5)

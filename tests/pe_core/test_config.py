@@ -60,7 +60,9 @@ def test_unit_on_a_quantity_without_one_is_refused() -> None:
     refuse(Settings, {"count": "3 m"}, "count", "'m'", "none")
 
 
-@pytest.mark.parametrize("value", [-0.001, 2.001, 1e300, "2.5 m/s", float("nan"), float("inf"), "nan", 10**400])
+@pytest.mark.parametrize(
+    "value", [-0.001, 2.001, 1e300, "2.5 m/s", float("nan"), float("inf"), "nan", 10**400]
+)
 def test_out_of_range_names_the_interval(value: Any) -> None:
     refuse(Settings, {"speed": value}, "speed", repr(value), "[0, 2] m/s")
 

@@ -79,7 +79,8 @@ def test_obstacles_come_nearest_surface_first_in_any_order() -> None:
         first = observe(OWN_STATE, OTHER_STATE, obstacles)
         assert first == observe(OWN_STATE, OTHER_STATE, obstacles[rng.permutation(6)])
         gaps = [
-            math.hypot(first[f"obstacle_{i}_x_body"], first[f"obstacle_{i}_y_body"]) - first[f"obstacle_{i}_radius"]
+            math.hypot(first[f"obstacle_{i}_x_body"], first[f"obstacle_{i}_y_body"])
+            - first[f"obstacle_{i}_radius"]
             for i in range(6)
         ]
         assert gaps == sorted(gaps)

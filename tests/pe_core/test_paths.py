@@ -38,7 +38,9 @@ def test_pe_home_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert paths.bundle_path("mine") == tmp_path / "models" / "mine"
 
 
-def test_ament_prefix_is_found_where_there_is_no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ament_prefix_is_found_where_there_is_no_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = make_home(tmp_path / "install" / "share" / "pe_bringup")
     monkeypatch.setattr(paths, "__file__", str(tmp_path / "elsewhere" / "paths.py"))
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path / 'install'}")

@@ -104,7 +104,9 @@ def test_turtlebots_truncate_toward_zero() -> None:
 
 def test_wheel_speed_limit_acts_in_the_plant() -> None:
     waffle = load_robot("turtlebot3_waffle")
-    ideal = RobotModel(v_max=waffle.v_max, omega_max=waffle.omega_max, track=waffle.track, wheel_speed_max=0.266)
+    ideal = RobotModel(
+        v_max=waffle.v_max, omega_max=waffle.omega_max, track=waffle.track, wheel_speed_max=0.266
+    )
     v, omega = Plant(ideal, np.zeros(3)).step((0.26, 1.82), DT)[3:]
     assert v + 0.5 * waffle.track * omega == pytest.approx(0.266)
     assert omega / v == pytest.approx(7.0)
@@ -181,7 +183,9 @@ def test_state_at_actuation_is_where_the_plant_will_be(delay: float) -> None:
     np.testing.assert_allclose(predicted, _run_on(model, plant.state.copy(), history, delay, fine), atol=1e-5)
 
 
-def _run_on(model: RobotModel, state: np.ndarray, history: np.ndarray, duration: float, fine: float) -> np.ndarray:
+def _run_on(
+    model: RobotModel, state: np.ndarray, history: np.ndarray, duration: float, fine: float
+) -> np.ndarray:
     """The plant at a finer control period, each command repeated."""
     repeats = round(DT / fine)
     commands = np.repeat(history, repeats, axis=0)

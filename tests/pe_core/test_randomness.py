@@ -17,7 +17,13 @@ def test_same_key_gives_the_same_numbers_in_any_order() -> None:
 
 
 def test_any_part_of_the_key_changes_the_numbers() -> None:
-    keys = [(0, 0, "layout"), (1, 0, "layout"), (0, 1, "layout"), (0, 0, "noise/pursuer"), (0, 0, "noise/evader")]
+    keys = [
+        (0, 0, "layout"),
+        (1, 0, "layout"),
+        (0, 1, "layout"),
+        (0, 0, "noise/pursuer"),
+        (0, 0, "noise/evader"),
+    ]
     drawn = {generator(*key).integers(2**63) for key in keys}
     assert len(drawn) == len(keys)
 

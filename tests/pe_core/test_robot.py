@@ -33,7 +33,13 @@ def test_all_profiles_of_the_game_are_there() -> None:
 
 def test_reference_is_the_robot_of_the_game() -> None:
     robot = load_robot("reference")
-    assert (robot.v_min, robot.v_max, robot.omega_max, robot.radius, robot.vcp_offset) == (0.0, 1.0, 2.84, 0.15, 0.05)
+    assert (robot.v_min, robot.v_max, robot.omega_max, robot.radius, robot.vcp_offset) == (
+        0.0,
+        1.0,
+        2.84,
+        0.15,
+        0.05,
+    )
     assert (robot.lag, robot.delay, robot.track, robot.v_quantum, robot.omega_quantum) == (0, 0, 0, 0, 0)
 
 

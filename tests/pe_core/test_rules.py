@@ -47,7 +47,9 @@ def test_every_profile_has_a_fitting_arena() -> None:
 
 def test_capture_that_would_be_contact_is_refused_with_the_numbers() -> None:
     robot = RobotModel()
-    with pytest.raises(ConfigurationError, match=r"capture_radius = 0\.35 m: allowed: at least 0\.4 m.*0\.3 m.*0\.1 m"):
+    with pytest.raises(
+        ConfigurationError, match=r"capture_radius = 0\.35 m: allowed: at least 0\.4 m.*0\.3 m.*0\.1 m"
+    ):
         check_game(ArenaConfig(capture_radius=0.35), robot, robot)
 
 

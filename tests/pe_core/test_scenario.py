@@ -45,7 +45,9 @@ def test_layout_is_a_function_of_seed_and_episode_alone() -> None:
 
 @BOUNDED
 @given(st.integers(0, 2**31), st.integers(0, 100_000), st.sampled_from(GAMES), st.integers(0, 6))
-def test_drawn_starts_are_free_of_collisions(seed: int, episode: int, game: tuple[str, str], count: int) -> None:
+def test_drawn_starts_are_free_of_collisions(
+    seed: int, episode: int, game: tuple[str, str], count: int
+) -> None:
     robot, config = load_robot(game[0]), load_arena(game[1])
     layout = sample_layout(Scenario(obstacle_count=count), config, robot, robot, seed, episode)
     obstacles = layout.arena.obstacles
@@ -71,17 +73,23 @@ def test_draws_of_obstacles_that_jam_start_anew() -> None:
 
 def test_obstacles_that_cannot_fit_are_refused() -> None:
     config = ArenaConfig(half_side=2.0)
-    with pytest.raises(ConfigurationError, match="no room found for 6 obstacles with gaps of 1 m in half_side = 2 m"):
+    with pytest.raises(
+        ConfigurationError, match="no room found for 6 obstacles with gaps of 1 m in half_side = 2 m"
+    ):
         sample_layout(Scenario(obstacle_count=6), config, ROBOT, ROBOT, 0, 0)
 
 
 def test_separation_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"no free starting pose.*separation 90 m in half_side = 10 m"):
+    with pytest.raises(
+        ConfigurationError, match=r"no free starting pose.*separation 90 m in half_side = 10 m"
+    ):
         sample_layout(Scenario(obstacle_count=0), ArenaConfig(spawn_separation=90.0), ROBOT, ROBOT, 0, 0)
 
 
 def test_spawn_in_an_obstacle_is_refused_with_the_numbers() -> None:
-    scenario = Scenario(name="bad", obstacles=((2.0, 0.0, 1.0),), pursuer=(2.5, 0.0, 90.0), evader=(-5.0, 0.0, 0.0))
+    scenario = Scenario(
+        name="bad", obstacles=((2.0, 0.0, 1.0),), pursuer=(2.5, 0.0, 90.0), evader=(-5.0, 0.0, 0.0)
+    )
     with pytest.raises(ConfigurationError) as error:
         sample_layout(scenario, ARENA, ROBOT, ROBOT, 0, 0)
     for word in ("scenario bad", "pursuer", "2.500", "90.0 deg", "-0.650 m", "at least 0.1 m"):
@@ -89,7 +97,10 @@ def test_spawn_in_an_obstacle_is_refused_with_the_numbers() -> None:
 
 
 def test_spawn_outside_or_in_the_other_robot_is_refused() -> None:
-    for evader, words in (((9.9, 0.0, 0.0), r"evader.*-0\.050 m"), ((0.2, 0.0, 0.0), r"-0\.100 m apart.*0\.1 m")):
+    for evader, words in (
+        ((9.9, 0.0, 0.0), r"evader.*-0\.050 m"),
+        ((0.2, 0.0, 0.0), r"-0\.100 m apart.*0\.1 m"),
+    ):
         with pytest.raises(ConfigurationError, match=words):
             sample_layout(Scenario(obstacles=(), pursuer=(0, 0, 0), evader=evader), ARENA, ROBOT, ROBOT, 0, 0)
 

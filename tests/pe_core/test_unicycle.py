@@ -31,7 +31,9 @@ def integrate(pose: tuple[float, float, float], v: float, omega: float, dt: floa
     st.floats(-10, 10),
     st.floats(0.001, 0.5),
 )
-def test_arc_equals_numerical_integration(pose: tuple[float, float, float], v: float, omega: float, dt: float) -> None:
+def test_arc_equals_numerical_integration(
+    pose: tuple[float, float, float], v: float, omega: float, dt: float
+) -> None:
     x, y, theta = arc_step(*pose, v, omega, dt)
     wanted = integrate(pose, v, omega, dt)
     assert math.hypot(x - wanted[0], y - wanted[1]) < 1e-9
@@ -55,7 +57,9 @@ def test_sinc_series_meets_the_quotient_at_the_switch() -> None:
 
 def test_arc_of_two_halves_is_the_arc_of_the_whole() -> None:
     half = arc_step(0.3, -0.2, 1.1, 0.8, -2.5, 0.025)
-    assert arc_step(*half, 0.8, -2.5, 0.025) == pytest.approx(arc_step(0.3, -0.2, 1.1, 0.8, -2.5, 0.05), abs=1e-15)
+    assert arc_step(*half, 0.8, -2.5, 0.025) == pytest.approx(
+        arc_step(0.3, -0.2, 1.1, 0.8, -2.5, 0.05), abs=1e-15
+    )
 
 
 def test_reversing_the_command_undoes_the_arc() -> None:
@@ -73,7 +77,10 @@ def test_wrapped_angle_is_the_same_direction_in_the_half_open_interval(angle: fl
     wrapped = wrap_angle(angle)
     assert -math.pi < wrapped <= math.pi
     error = 1e-15 + 4.0 * abs(angle) * np.finfo(float).eps
-    assert math.hypot(math.cos(wrapped) - math.cos(angle), math.sin(wrapped) - math.sin(angle)) < 4.0 * error + 1e-14
+    assert (
+        math.hypot(math.cos(wrapped) - math.cos(angle), math.sin(wrapped) - math.sin(angle))
+        < 4.0 * error + 1e-14
+    )
 
 
 def test_wrapping_at_the_ends_of_the_interval() -> None:
