@@ -4,6 +4,8 @@ Under ROS 2: ``ros2 launch pe_bringup pursuit.launch.py episodes:=10 rate:=0``; 
 pursuit.launch.py ...``.  Both start the records of :func:`pe_nodes.graph.records`.
 """
 
+import sys
+
 from pe_nodes import launch_arguments
 from pe_nodes.graph import RECORDER, SIM, records
 from pe_nodes.run_directory import prepare
@@ -31,7 +33,10 @@ def _actions(context):
     from launch_ros.actions import Node
 
     known = {row[0] for row in launch_arguments.table()}
-    given = {name: value for name, value in context.launch_configurations.items() if name in known}
+    # Words of the command line are all ours, so an unknown one is refused; configurations of a launch file that
+    # includes this one are not.
+    words = {word.partition(":=")[0] for word in sys.argv[1:] if ":=" in word}
+    given = {name: value for name, value in context.launch_configurations.items() if name in known | words}
     arguments = launch_arguments.from_texts(given)
     out = prepare(arguments.out)
     arguments = launch_arguments.with_out(arguments, out)

@@ -6,6 +6,7 @@ In this order: ``$PE_HOME``; the checkout that holds this file; an ament prefix 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from functools import cache
@@ -61,12 +62,17 @@ def config_path(kind: str, name: str) -> Path:
         if path.is_file():
             return path
     known = ", ".join(config_names(kind))
-    raise ConfigurationError(f"{kind.removesuffix('s')} '{name}' is unknown; known: {known} (or a path to a .yaml file)")
+    what = kind.removesuffix("s")
+    raise ConfigurationError(f"{what} '{name}' is unknown; known: {known} (or a path to a .yaml file)")
 
 
-def bundle_names() -> list[str]:
-    """The names of the policy bundles in ``models/``."""
-    return sorted(path.parent.name for path in (share_directory() / "models").glob("*/bundle.json"))
+def bundle_names(role: str | None = None) -> list[str]:
+    """The names of the policy bundles in ``models/``, of one role where given."""
+    names = []
+    for path in sorted((share_directory() / "models").glob("*/bundle.json")):
+        if role is None or json.loads(path.read_text()).get("role") == role:
+            names.append(path.parent.name)
+    return names
 
 
 def bundle_path(name: str) -> Path:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pe_core.config import ConfigurationError, Quantity, convert, quantities, quantity
-from pe_core.paths import config_names
+from pe_core.paths import bundle_names, config_names
 from pe_nodes.settings import NOISE
 
 _TRUE, _FALSE = ("true", "True", "1"), ("false", "False", "0")
@@ -55,6 +55,16 @@ class LaunchArguments:
             raise ConfigurationError("out = '': allowed: a directory")
 
 
+_NAMED: dict[str, Callable[[], list[str]]] = {
+    "pursuer": lambda: bundle_names("pursuer"),
+    "evader": lambda: bundle_names("evader"),
+    "safety": lambda: config_names("safety"),
+    "scenario": lambda: config_names("scenarios"),
+    "robot": lambda: config_names("robots"),
+    "arena": lambda: ["auto", *config_names("arena")],
+}
+
+
 def _known_filters() -> str:
     return ", ".join(config_names("safety"))
 
@@ -98,7 +108,9 @@ def table() -> list[tuple[str, str, str, str]]:
         declared: Quantity = quantities(LaunchArguments)[field.name]
         default = str(field.default).lower() if field.type == "bool" else str(field.default)
         allowed = {"bool": "true, false", "str": "text"}.get(str(field.type), "")
-        if declared.choices or not allowed:
+        if field.name in _NAMED:
+            allowed = ", ".join(_NAMED[field.name]()) + ", or a path"
+        elif declared.choices or not allowed:
             allowed = declared.allowed()
         rows.append((field.name, default, allowed, declared.description))
     return rows
