@@ -5,6 +5,7 @@ pursuit.launch.py ...``.  Both start the records of :func:`pe_nodes.graph.record
 """
 
 import sys
+from pathlib import Path
 
 from pe_nodes import launch_arguments
 from pe_nodes.graph import RECORDER, SIM, records
@@ -38,10 +39,12 @@ def _actions(context):
     words = {word.partition(":=")[0] for word in sys.argv[1:] if ":=" in word}
     given = {name: value for name, value in context.launch_configurations.items() if name in known | words}
     arguments = launch_arguments.from_texts(given)
-    out = prepare(arguments.out)
-    arguments = launch_arguments.with_out(arguments, out)
+    given_out, out = arguments.out, Path(arguments.out).expanduser().resolve()
+    nodes = records(launch_arguments.with_out(arguments, out))
+    # Last: a run that is refused moves no earlier one aside.
+    prepare(given_out)
     actions = []
-    for record in records(arguments):
+    for record in nodes:
         action = Node(
             package=record.package,
             executable=record.executable,

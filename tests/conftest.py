@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -20,9 +21,8 @@ def repository() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture
-def ros_domain() -> Iterator[int]:
-    """A ROS domain id that no other test on this machine has, in this suite or in another one beside it."""
+@contextlib.contextmanager
+def _reserved_domain() -> Iterator[int]:
     folder = Path(tempfile.gettempdir()) / f"pe-ros-domains-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     start = os.getpid() % len(DOMAINS)
@@ -35,6 +35,20 @@ def ros_domain() -> Iterator[int]:
             yield domain
             return
     raise RuntimeError(f"all ROS domains for tests are taken; see {folder}")
+
+
+@pytest.fixture
+def ros_domain() -> Iterator[int]:
+    """A ROS domain id that no other test on this machine has, in this suite or in another one beside it."""
+    with _reserved_domain() as domain:
+        yield domain
+
+
+@pytest.fixture(scope="module")
+def module_domain() -> Iterator[int]:
+    """Like ``ros_domain``, for the tests of one file that share nodes."""
+    with _reserved_domain() as domain:
+        yield domain
 
 
 @pytest.fixture

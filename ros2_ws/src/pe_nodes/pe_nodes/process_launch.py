@@ -71,8 +71,11 @@ def main(file: str, words: Sequence[str]) -> int:
     try:
         module = load(file)
         arguments = launch_arguments.parse(words)
-        arguments = launch_arguments.with_out(arguments, prepare(arguments.out))
+        out = arguments.out
+        arguments = launch_arguments.with_out(arguments, Path(out).expanduser().resolve())
         nodes: list[NodeRecord] = module.records(arguments)
+        # Last: a run that is refused moves no earlier one aside.
+        prepare(out)
     except ConfigurationError as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False)
         return REFUSED

@@ -1,0 +1,184 @@
+"""Real nodes as processes, and a probe that speaks to them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from pe_nodes.child_environment import child_environment
+from pe_nodes.graph import NodeRecord
+from pe_nodes.process_launch import command_of, parameter_file
+
+
+class Processes:
+    """Starts nodes, and ends whatever is left of them."""
+
+    def __init__(self, folder: Path, domain: int) -> None:
+        self.folder = folder
+        given = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        self.environment = child_environment(given)
+        self._running: list[subprocess.Popen[str]] = []
+        self._count = 0
+
+    def node(self, executable: str, namespace: str = "/pursuer", **parameters: Any) -> subprocess.Popen[str]:
+        """Start one node with parameters."""
+        self._count += 1
+        folder = self.folder / str(self._count)
+        folder.mkdir(parents=True)
+        record = NodeRecord("pe_nodes", executable, executable, namespace, parameters)
+        return self.start(command_of(record, parameter_file(record, folder), "info"))
+
+    def launch(self, *words: str, limit: str = "") -> subprocess.Popen[str]:
+        """Start ``./pe launch pursuit.launch.py`` with arguments; ``limit`` is a shell command run before."""
+        code = "import sys; from pe_nodes import process_launch; sys.exit(process_launch.main(sys.argv[1], sys.argv[2:]))"
+        command = [sys.executable, "-c", code, "pursuit.launch.py", *words]
+        return self.start(["bash", "-c", f'{limit}; exec "$@"', "bash", *command] if limit else command)
+
+    def start(self, command: list[str]) -> subprocess.Popen[str]:
+        """Start a command; its output goes to ``output(process)``."""
+        self._count += 1
+        with open(self.folder / f"{self._count}.log", "w") as log:
+            process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT, text=True, cwd=self.folder,
+                start_new_session=True,
+            )  # fmt: skip
+        process.log = self.folder / f"{self._count}.log"  # type: ignore[attr-defined]
+        self._running.append(process)
+        return process
+
+    @staticmethod
+    def output(process: subprocess.Popen[str]) -> str:
+        """Everything a process has printed."""
+        return Path(process.log).read_text(errors="replace")  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """End what is left."""
+        for process in self._running:
+            if process.poll() is None:
+                process.terminate()
+        for process in self._running:
+            try:
+                process.wait(8)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(8)
+
+
+class Probe:
+    """A node in the test's own process, in the domain of the nodes under test."""
+
+    def __init__(self, domain: int) -> None:
+        self.context = Context()
+        # The range of discovery is read from the environment when a context begins.
+        before = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = Node("probe", context=self.context)
+        if before is None:
+            del os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"]
+        else:
+            os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = before
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._publishers: dict[str, Any] = {}
+        self.received: dict[str, list[Any]] = {}
+
+    def listen(self, kind: type, topic: str, qos: Any) -> None:
+        """Keep every message of a topic, as (monotonic time, message)."""
+        messages = self.received.setdefault(topic, [])
+        self.node.create_subscription(kind, topic, lambda m: messages.append((time.monotonic(), m)), qos)
+
+    def publish(self, topic: str, message: Any, qos: Any) -> None:
+        """Publish on a topic."""
+        if topic not in self._publishers:
+            self._publishers[topic] = self.node.create_publisher(type(message), topic, qos)
+        self._publishers[topic].publish(message)
+
+    def spin(self, duration: float) -> None:
+        """Receive for ``duration`` [s]."""
+        end = time.monotonic() + duration
+        while (left := end - time.monotonic()) > 0.0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def until(self, condition: Callable[[], Any], limit: float, step: Callable[[], None] | None = None) -> Any:
+        """Receive until the condition holds, calling ``step`` every 50 ms; fails after ``limit`` [s]."""
+        end = time.monotonic() + limit
+        while time.monotonic() < end:
+            if step is not None:
+                step()
+            self.spin(0.05)
+            if result := condition():
+                return result
+        raise AssertionError(f"did not happen within {limit} s")
+
+    def call(self, kind: type, name: str, request: Any) -> Any:
+        """Call a service."""
+        client = self.node.create_client(kind, name)
+        self.until(client.service_is_ready, 10.0)
+        future = client.call_async(request)
+        self.until(future.done, 10.0)
+        return future.result()
+
+    def now_ns(self) -> int:
+        """ROS time of nodes without a simulator."""
+        return int(self.node.get_clock().now().nanoseconds)
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture
+def processes(tmp_path: Path, ros_domain: int) -> Iterator[Processes]:
+    """Processes of one test."""
+    started = Processes(tmp_path, ros_domain)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def probe(ros_domain: int) -> Iterator[Probe]:
+    """A probe in the test's domain."""
+    made = Probe(ros_domain)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def module_processes(tmp_path_factory: pytest.TempPathFactory, module_domain: int) -> Iterator[Processes]:
+    """Processes that the tests of one file share."""
+    started = Processes(tmp_path_factory.mktemp("nodes"), module_domain)
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def module_probe(module_domain: int) -> Iterator[Probe]:
+    """A probe that the tests of one file share."""
+    made = Probe(module_domain)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def another_probe(module_domain: int) -> Iterator[Probe]:
+    """A second participant beside the shared probe: one participant cannot hold two types of one topic."""
+    made = Probe(module_domain)
+    yield made
+    made.close()
