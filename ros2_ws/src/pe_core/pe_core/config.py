@@ -44,7 +44,7 @@ class Quantity:
         if math.isinf(self.low) and math.isinf(self.high):
             return f"a number in {self.unit}" if self.unit else "text"
         unit = f" {self.unit}" if self.unit else ""
-        return f"[{self.low:g}, {self.high:g}]{unit}"
+        return f"[{self.low:.10g}, {self.high:.10g}]{unit}"
 
 
 def quantity(
