@@ -33,18 +33,28 @@ class Processes:
         self._running: list[subprocess.Popen[str]] = []
         self._count = 0
 
-    def node(self, executable: str, namespace: str = "/pursuer", **parameters: Any) -> subprocess.Popen[str]:
+    def node(
+        self,
+        executable: str,
+        namespace: str = "/pursuer",
+        remappings: dict[str, str] | None = None,
+        **parameters: Any,
+    ) -> subprocess.Popen[str]:
         """Start one node with parameters."""
         self._count += 1
         folder = self.folder / str(self._count)
         folder.mkdir(parents=True)
-        record = NodeRecord("pe_nodes", executable, executable, namespace, parameters)
+        record = NodeRecord("pe_nodes", executable, executable, namespace, parameters, remappings or {})
         return self.start(command_of(record, parameter_file(record, folder), "info"))
+
+    def crossed(self, executable: str, role: str, **parameters: Any) -> subprocess.Popen[str]:
+        """Start a node of one robot that also hears the other robot's state."""
+        other = "evader" if role == "pursuer" else "pursuer"
+        return self.node(executable, f"/{role}", {"opponent_state": f"/{other}/state"}, role=role, **parameters)
 
     def launch(self, *words: str, limit: str = "") -> subprocess.Popen[str]:
         """Start ``./pe launch pursuit.launch.py`` with arguments; ``limit`` is a shell command run before."""
-        code = "import sys; from pe_nodes import process_launch; sys.exit(process_launch.main(sys.argv[1], sys.argv[2:]))"
-        command = [sys.executable, "-c", code, "pursuit.launch.py", *words]
+        command = [sys.executable, "-m", "pe_cli", "launch", "pursuit.launch.py", *words]
         return self.start(["bash", "-c", f'{limit}; exec "$@"', "bash", *command] if limit else command)
 
     def start(self, command: list[str]) -> subprocess.Popen[str]:

@@ -156,9 +156,8 @@ def test_a_killed_node_ends_the_run_by_name(processes, tmp_path, module, name):
     process = processes.launch("rate:=1", "episodes:=50", f"out:={out}", limit="export PE_TEST_RUN=$$")
     playing(out, process, processes)
     namespace = name.split("/")[0]
-    victims = [
-        pid for pid in children(process, module) if f"__ns:=/{namespace}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    mine = f"__ns:=/{namespace}".encode()
+    victims = [pid for pid in children(process, module) if mine in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert len(victims) == 1
     os.kill(victims[0], signal.SIGKILL)
     assert process.wait(60) == 1
@@ -184,7 +183,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(processes, tmp_path
     [
         (("robot:=turtlebot9",), "known: reference, turtlebot3_burger"),
         (("arena:=moon",), "known: reference, turtlebot3"),
-        (("scenario:=zzz",), "scenarios 'zzz' is unknown"),
+        (("scenario:=zzz",), "scenario 'zzz' is unknown; known: "),
         (("episode:=3",), "argument 'episode' is unknown; known: episodes, seed"),
         (("safety:=none",), "refused for nodes"),
     ],
