@@ -95,6 +95,8 @@ ROWS_MAX = BOUND_ROWS_MAX + BODY_ROWS_MAX + 4 * BARRIERS_MAX
 _BODY_CLOSING = 0.9
 # The gap that bodies keep, of the control point's offset.
 _SKIN = 0.1
+# A robot that comes to rest at h = 0 is not outside its safe set by rounding [m/s].
+_ROUNDING = 1e-9
 
 # Priority of a row when not all can be met: lower is kept longer.  Bounds are never given up.
 BOUND, COLLISION, ARENA, OBSTACLE = 0, 1, 2, 3
@@ -275,6 +277,8 @@ def barrier_rows(
                 )
         if budget >= fastest:
             continue
+        if -_ROUNDING < budget < 0.0:
+            budget = 0.0
         cos_beta = -(nx * c + ny * s)
         sin_beta = -(-nx * s + ny * c)
         left, right = per_omega, per_omega
