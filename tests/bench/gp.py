@@ -64,7 +64,7 @@ class InProcess:
 
     def submit(self, fit: Fit, publish: Publish) -> None:
         """Pickle the window, send it, have the pool's own thread publish the answer."""
-        self._pool.submit(fit).add_done_callback(lambda done: publish(done.result()))
+        self._pool.submit(fit).add_done_callback(lambda done: publish(None if done.cancelled() else done.result()))
 
     def wait(self, timeout: float) -> bool:
         return True
@@ -98,8 +98,11 @@ CASES: dict[str, tuple[Callable[[], Refitter], int]] = {
 }
 
 
-def control_steps(name: str, seconds: float) -> tuple[np.ndarray, np.ndarray, int]:
-    """(work, lateness) of each 20 Hz step [s], and refits done; the work is the model and the safety filter."""
+def control_steps(name: str, seconds: float) -> tuple[dict[str, np.ndarray], int]:
+    """Times of each 20 Hz step [s], and refits done.
+
+    work: model and safety filter; predict: one prediction in it; lateness: of the step's start.
+    """
     make, every = CASES[name]
     parameters = dataclasses.replace(DisturbanceParameters(), refit_every=every)
     model = LearnedDisturbance(ROBOT, parameters, DT, HALF_SIDE, make())
@@ -110,7 +113,7 @@ def control_steps(name: str, seconds: float) -> tuple[np.ndarray, np.ndarray, in
     rng = np.random.default_rng(0)
     robot = ImperfectRobot(ROBOT, IMPERFECTION, np.zeros(3), HALF_SIDE)
     warm, count = 40, round(seconds / DT)
-    work, late = np.empty(warm + count), np.empty(warm + count)
+    times = {what: np.empty(warm + count) for what in ("work", "predict", "lateness")}
     nominal = np.zeros(2)
     begin = time.perf_counter()
     for k in range(warm + count):
@@ -120,33 +123,33 @@ def control_steps(name: str, seconds: float) -> tuple[np.ndarray, np.ndarray, in
         time.sleep(max(0.0, due - time.perf_counter()))
         start = time.perf_counter()
         model.observe(robot.state, k * DT)
+        before = time.perf_counter()
         model.predict(robot.state, nominal)
+        times["predict"][k] = time.perf_counter() - before
         command = safety.step(robot.state, nominal, opponent, arena).command
         model.command(command)
         end = time.perf_counter()
-        late[k], work[k] = start - due, end - start
+        times["lateness"][k], times["work"][k] = start - due, end - start
         robot.step(command, DT)
     refits = model.counts.refits
     model.close()
-    return work[warm:], late[warm:], refits
+    return {what: values[warm:] for what, values in times.items()}, refits
 
 
 def measure_control(seconds: float) -> list[dict[str, Any]]:
     """Work of a control step in every case, in turn, round after round."""
-    work: dict[str, list[np.ndarray]] = {name: [] for name in CASES}
-    late: dict[str, list[np.ndarray]] = {name: [] for name in CASES}
+    times: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in CASES}
     refits = dict.fromkeys(CASES, 0)
     for round_ in range(ROUNDS):
         for name in CASES:
             print(f"gp: round {round_ + 1} of {ROUNDS}, control step, {name} ...", flush=True)
-            step, lateness, done = control_steps(name, seconds)
-            work[name].append(step)
-            late[name].append(lateness)
+            step, done = control_steps(name, seconds)
+            times[name].append(step)
             refits[name] += done
     rows = []
     for name in CASES:
-        for what, series in (("work", work[name]), ("lateness", late[name])):
-            values = 1e6 * np.concatenate(series)
+        for what in ("work", "predict", "lateness"):
+            values = 1e6 * np.concatenate([each[what] for each in times[name]])
             case = f"20 Hz control step, {len(values)} samples, {refits[name]} refits"
             for quantile, label in ((0.5, "p50"), (0.99, "p99"), (1.0, "max")):
                 rows.append(
