@@ -1,1 +1,1 @@
-"""Scripted policies: opponents and yardsticks, as TorchScript modules that become bundles like learned ones."""
+"""Scripted policies: opponents and yardsticks, as TorchScript modules in bundles like the learned ones."""

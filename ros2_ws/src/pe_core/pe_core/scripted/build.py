@@ -1,4 +1,4 @@
-"""Builds the bundles of the scripted policies: ``python -m pe_core.scripted.build [--out models] [NAME ...]``.
+"""Builds the bundles of the scripted policies: ``python -m pe_core.scripted.build [--out DIR] [NAME ...]``.
 
 The result is a function of the sources in this directory alone: equal sources give equal files.
 """
@@ -63,7 +63,7 @@ def source_hash() -> str:
 def golden_observations(role: str, rows: int = GOLDEN_ROWS) -> NDArray[np.float64]:
     """Observations (rows, SIZE) of ``role`` in drawn layouts of the reference arena, robots on the move.
 
-    Row k has k mod 7 obstacles; distances between the robots shrink from the drawn one to capture.
+    Row k has k mod 7 obstacles; in odd rows the robots are nearer to one another than any start.
     """
     arena, robot = load_arena("reference"), load_robot("reference")
     model = robot.as_array()
@@ -74,7 +74,9 @@ def golden_observations(role: str, rows: int = GOLDEN_ROWS) -> NDArray[np.float6
         random = generator(0, k, f"golden/{role}")
         own, other = np.zeros(5), np.zeros(5)
         own[:3], other[:3] = layout.pursuer, layout.evader
-        own[:2] += (other[:2] - own[:2]) * (0.0 if k % 2 else random.uniform(0.0, 0.9))
+        near = own[:2] + (other[:2] - own[:2]) * random.uniform(0.0, 0.9)
+        if k % 2 and layout.arena.body_margin(near[0], near[1], robot.radius) > config.spawn_clearance:
+            own[:2] = near
         own[3:], other[3:] = random.uniform([0.0, -1.0], 1.0, (2, 2)) * [robot.v_max, robot.omega_max]
         obstacles = np.zeros((6, 3))
         obstacles[: len(layout.arena.obstacles)] = layout.arena.obstacles
@@ -110,7 +112,11 @@ def build(name: str, out: Path) -> Path:
         noise_hold=entry.noise_hold,
         dt=DT,
         golden_observations=golden_observations(entry.role),
-        provenance={"command": COMMAND, "source_sha256": source_hash(), "torch": torch.__version__.split("+")[0]},
+        provenance={
+            "command": COMMAND,
+            "source_sha256": source_hash(),
+            "torch": torch.__version__.split("+")[0],
+        },
     )
     return out / name
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pe_core.scripted.steering import boundary_length, boundary_point, lane, ring, steer
+from pe_core.scripted.steering import boundary_length, boundary_point, detour, lane, ring, steer
 from pe_core.scripted.view import View, decode
 
 LEAD = 0.15  # time by which the evader is led, over its distance
@@ -43,8 +43,7 @@ def frontier_midpoint(view: View, dx: Tensor, dy: Tensor) -> tuple[Tensor, Tenso
     The frontier is the chord that the perpendicular bisector of the two cuts from the arena: the points that both
     reach at the same time.  Going for its midpoint shrinks the evader's side of the arena fastest, at equal speeds
     and without obstacles until capture (Huang, Zhang, Ding, Stipanovic, Tomlin: Guaranteed decentralized
-    pursuit-evasion in the plane with multiple pursuers, CDC 2011).  Where the midpoint lies in an obstacle, the
-    evader itself is the point to go to.
+    pursuit-evasion in the plane with multiple pursuers, CDC 2011).
     """
     distance = torch.hypot(dx, dy).clamp(min=1e-9)
     wx, wy = -dy / distance, dx / distance
@@ -58,8 +57,7 @@ def frontier_midpoint(view: View, dx: Tensor, dy: Tensor) -> tuple[Tensor, Tenso
     high = torch.minimum(torch.maximum(ax, bx), torch.maximum(ay, by)).clamp(min=0.0)
     s = 0.5 * (low + high)
     mx, my = mx + s * wx, my + s * wy
-    covered = (torch.hypot(mx - view.rx, my - view.ry) < ring(view)).any(dim=0)
-    return torch.where(covered, view.dx, mx), torch.where(covered, view.dy, my)
+    return mx, my
 
 
 class LeadPursuit(nn.Module):
@@ -90,4 +88,10 @@ class LeadPursuit(nn.Module):
         cut = reached.any(dim=0) & wall & (view.opponent_v > 0.3 * view.ratio)
         gx = torch.where(cut, px.gather(0, first).squeeze(0), gx)
         gy = torch.where(cut, py.gather(0, first).squeeze(0), gy)
+        # Between obstacles such a point may lie in one, or lead away from the evader by the way that there is; then
+        # the evader itself is the point to go to, and the way to it gets shorter.
+        wx, wy = detour(view, view.dx, view.dy)
+        covered = (torch.hypot(gx - view.rx, gy - view.ry) < ring(view)).any(dim=0)
+        covered = covered | (gx * wx + gy * wy <= 0.0)
+        gx, gy = torch.where(covered, view.dx, gx), torch.where(covered, view.dy, gy)
         return steer(view, view.x + gx, view.y + gy)

@@ -1,14 +1,14 @@
-"""Steering shared by the scripted policies: around obstacles, along walls, short of what the safety filter asks.
+"""Steering shared by the scripted policies: around obstacles, along walls, within what the safety filter allows.
 
 A policy names a point to go to; :func:`steer` turns it into an action (v / v_max, omega / omega_max):
 
-1. the point is clipped into the arena, less a clearance;
-2. where an inflated obstacle blocks the straight line, the way leads along one of the tangents (of all obstacles)
-   that is itself free, by the shortest estimated path, ties to the left;
+1. the point is clipped into the arena and out of obstacles, less a clearance in which a robot can turn on the spot;
+2. where an obstacle blocks the straight line, the way leads along a tangent of it, or of the one that blocks that
+   tangent, by the shortest way round, ties to the left;
 3. heading: proportional control that closes the error in one step, saturated at omega_max;
-4. speed: the arc must not miss a near point, and the robot waits while the point is behind;
-5. the speed keeps the discrete barrier condition on the virtual control point with a smaller decay rate than the
-   filter's (GAMMA < 0.2) and a pad, so that the filter finds nothing to correct.
+4. speed: the arc must not miss a near point, and the robot turns on the spot while the point is behind;
+5. the speed keeps the discrete barrier condition of the virtual control point with a smaller decay than the filter's
+   (GAMMA < 0.2) and a pad, so that the filter finds nothing to correct.
 """
 
 import math
@@ -22,6 +22,7 @@ GAMMA = 0.15  # the filter's is 0.2
 PAD = 0.001  # kept from h = 0 (1 cm in the reference arena)
 CLEARANCE = 0.003  # beyond 2 d, within which a robot that turns on the spot would bring q too near
 STOP = 0.45  # the filter's is 0.5
+LAGGING = 0.25  # share of the heading error that a base with wheels closes in a step
 HYSTERESIS = 0.02  # path length that a change of heading must save
 
 
@@ -45,9 +46,7 @@ def clear(view: View, gx: Tensor, gy: Tensor) -> tuple[Tensor, Tensor]:
     return gx + out * cx.gather(0, deepest).squeeze(0), gy + out * cy.gather(0, deepest).squeeze(0)
 
 
-def detour(
-    view: View, gx: Tensor, gy: Tensor, hysteresis: float = HYSTERESIS
-) -> tuple[Tensor, Tensor]:
+def detour(view: View, gx: Tensor, gy: Tensor, hysteresis: float = HYSTERESIS) -> tuple[Tensor, Tensor]:
     """Direction (unit vector) from the robot to a point at (gx, gy) from it, around obstacles.
 
     Candidates are the straight line and both tangents of every obstacle that blocks it, or that blocks a tangent
@@ -124,12 +123,15 @@ def limit_speed(
     toward = torch.cat([torch.stack([view.c, -view.c, view.s, -view.s]), nx * view.c + ny * view.s])
     sideways = torch.cat([torch.stack([-view.s, view.s, view.c, -view.c]), ny * view.c - nx * view.s])
     h = torch.cat([torch.stack([box - qx, box + qx, box - qy, box + qy]), h])
-    room = (gamma * (h - pad)).clamp(min=0.0) / view.dt
+    rate = gamma / view.dt
+    room = rate * h.clamp(min=0.0)
     # The opponent moves: the filter takes half of the decay where it comes, and credits half of the gap where it
     # flees; so does this, with the smaller decay.
     full = room[-1]
     flight = view.opponent_v * (nx[-1] * view.ox + ny[-1] * view.oy)
-    credit = torch.minimum(full + flight, torch.where(flight >= 0.0, stop * (gap[-1] - chi[-1]) / view.dt, 1e3))
+    credit = torch.minimum(
+        full + flight, torch.where(flight >= 0.0, stop * (gap[-1] - chi[-1]) / view.dt, 1e3)
+    )
     room[-1] = torch.maximum(credit, 0.5 * full)
     # What turning costs a row: d omega n_perp and the arc error (as bounded in the filter; turning away from what
     # lies ahead is nearly free).
@@ -142,29 +144,34 @@ def limit_speed(
     swing = omega.abs() * (view.offset / view.turn_radius * side + half * arc)
     share = torch.where(swing > room, room / swing.clamp(min=1e-12), 1.0).amin(dim=0).clamp(0.0, 1.0)
     omega, swing = omega * share, swing * share
-    # Driving, unlike turning, must leave room to turn on the spot: the row of the point at d ahead in the worst
+    # Driving, unlike turning, keeps the pad and room to turn on the spot: the row of the point d ahead in the worst
     # direction, which is d (1 - toward) nearer than q.
-    stay = gamma / view.dt * view.offset * (1.0 - toward)
+    stay = view.offset * (1.0 - toward)
     stay[-1] = 0.0
-    room = torch.minimum((room - stay).clamp(min=0.0), room - swing)
+    room = torch.minimum((room - rate * (stay + pad)).clamp(min=0.0), room - swing)
     bound = torch.where(toward > 1e-9, room / toward.clamp(min=1e-9), 2.0)
     v = torch.minimum(v, bound.amin(dim=0)).clamp(min=0.0)
     return v, omega
 
 
-def steer(view: View, x: Tensor, y: Tensor) -> Tensor:
+def steer(view: View, x: Tensor, y: Tensor, lagging: float = LAGGING) -> Tensor:
     """Action (N, 2) of a robot that goes to the point (x, y) of the map, shape (N,) each."""
     limit = lane(view)
     gx, gy = clear(view, torch.clamp(x, -limit, limit) - view.x, torch.clamp(y, -limit, limit) - view.y)
     ux, uy = detour(view, gx, gy)
     ahead = ux * view.c + uy * view.s
     left = uy * view.c - ux * view.s
-    omega = (torch.atan2(left, ahead) / view.turn_step).clamp(-1.0, 1.0)
+    # A base that could turn at omega_max and v_max within its own body is bounded by the speed of its wheels: the
+    # faster it turns, the slower it goes; and it lags, so that closing the error in one step would overshoot.
+    wheels = view.turn_radius < view.body
+    gain = torch.where(wheels, lagging, 1.0) / view.turn_step
+    omega = (gain * torch.atan2(left, ahead)).clamp(-1.0, 1.0)
     distance = torch.hypot(gx, gy)
-    v = torch.minimum((4.0 * ahead).clamp(0.0, 1.0), distance / (2.0 * view.turn_radius * left.abs()).clamp(min=1e-9))
+    v = torch.minimum(
+        (4.0 * ahead).clamp(0.0, 1.0), distance / (2.0 * view.turn_radius * left.abs()).clamp(min=1e-9)
+    )
     v = torch.minimum(v, 0.5 * distance / view.dt)
-    # A base that could turn at omega_max and v_max within its own body is bounded by the speed of its wheels.
-    v = torch.where(view.turn_radius < view.body, torch.minimum(v, 1.0 - omega.abs()), v)
+    v = torch.where(wheels, torch.minimum(v, 1.0 - omega.abs()), v)
     v, omega = limit_speed(view, v, omega)
     return torch.nan_to_num(torch.stack([v, omega], dim=1)).clamp(-1.0, 1.0)
 

@@ -1,7 +1,7 @@
 """The observation, unpacked for scripted policies.
 
-Units are dimensionless: lengths over half_side, time over half_side / v_max of the observing robot, so that its
-own top speed is 1.  Positions are in the map frame, obstacles relative to the robot, axes of the map.
+Units are dimensionless: lengths over half_side, time over half_side / v_max of the observing robot, so that its own
+top speed is 1.  Own position in the map frame; others relative to the robot, along the axes of the map.
 """
 
 from typing import List, NamedTuple  # noqa: UP035  (TorchScript knows typing.List)
