@@ -293,8 +293,8 @@ def _check_golden(bundle: PolicyBundle, golden: dict[str, Any]) -> None:
     name, dtype = bundle.schema.name, bundle.schema.dtype
     try:
         output = bundle.act(np.asarray(golden["observation"], float), np.asarray(golden["noise"], float))
-    except RuntimeError as error:
-        raise BundleError(f"policy '{name}': the model does not run on its golden input: {error}") from error
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"policy '{name}': the model does not run on its golden input: {error!r}") from error
     wanted = np.asarray(golden["output"], float)
     if output.shape != wanted.shape or not np.isfinite(output).all():
         raise BundleError(f"policy '{name}': the model's output {output.shape} is not finite of shape {wanted.shape}")
