@@ -132,24 +132,25 @@ def _measure(seconds: float, ours: bool) -> list[float]:
     arrived: dict[int, float] = {}
     latencies: list[float] = []
     command = [0.0, 0.0]
-    commanded = [0]
+    answered = [False]
 
     def on_command(message: Any) -> None:
         now = time.perf_counter()
         stamp = messages.stamp_ns(message.header.stamp)
         command[0], command[1] = messages.command_values(message)
-        commanded[0] += 1
         if ours:
             arrived[stamp] = now
         elif stamp in sent:
+            answered[0] = True
             latencies.append(now - sent.pop(stamp))
 
     def on_status(message: Any) -> None:
-        # The status of a cycle says which state its command was computed from.
+        # The status says from which nominal command a cycle came; that has the stamp of the odometry behind it.
         values = {entry.key: entry.value for entry in message.status[0].values}
         cycle = messages.stamp_ns(message.header.stamp)
-        state = int(values.get("state_stamp_ns", 0))
+        state = int(values.get("nominal_stamp_ns", 0))
         if state in sent and cycle in arrived:
+            answered[0] = True
             latencies.append(arrived.pop(cycle) - sent.pop(state))
 
     odom = node.create_publisher(Odometry, "/pursuer/odom", qos.SENSOR)
@@ -172,18 +173,17 @@ def _measure(seconds: float, ours: bool) -> list[float]:
     own, other = Odometry(), Odometry()
     own.header.frame_id, own.child_frame_id = "odom", "base_link"
     other.header.frame_id, other.child_frame_id = "map", "base_link"
-    announced = False
     ticks = 0
     deadline = time.perf_counter() + 60.0
     due = time.perf_counter()
     while ticks < WARM_UP + seconds * RATE:
-        if time.perf_counter() > deadline and ticks == 0:
+        if time.perf_counter() > deadline and not answered[0]:
             raise RuntimeError("the nodes did not answer within 60 s")
-        if not announced and (odom.get_subscription_count() > 0 or not ours):
+        if ours and not answered[0]:
+            # Discovery takes its time, and the initial pose is not latched.
             announce.publish(String(data=json.dumps(episode)))
             messages.set_stamp(pose.header.stamp, start)
             initial.publish(pose)
-            announced = True
         due += 1.0 / RATE
         stamp = node.get_clock().now().nanoseconds
         messages.set_odometry(other, stamp, [5.0, 5.0, 0.0, 0.0, 0.0])
@@ -193,9 +193,8 @@ def _measure(seconds: float, ours: bool) -> list[float]:
         odom.publish(own)
         while (left := due - time.perf_counter()) > 0.0:
             rclpy.spin_once(node, timeout_sec=left)
-        if commanded[0]:
+        if answered[0]:
             ticks += 1
-            deadline = float("inf")
         if ticks == WARM_UP:
             latencies.clear()
         plant.step(command, 1.0 / RATE)

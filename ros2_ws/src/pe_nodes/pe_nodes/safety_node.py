@@ -122,9 +122,12 @@ class SafetyNode(GameNode):
         lockstep = self.settings.lockstep
         if lockstep and verdict == inputs.DUPLICATE and event == self._last_ns:
             self._output.send(event, self._output.last)  # the simulator asks again: the answer was lost
-        elif event > self._last_ns and (self._inputs.complete(event) if lockstep else source is self._inputs.nominal):
+        elif lockstep and event > self._last_ns and self._inputs.complete(event):
             self._guarding = False
-            self._cycle(event if lockstep else max(now, event))
+            self._cycle(event)
+        elif not lockstep and source is self._inputs.nominal and verdict == inputs.ACCEPTED:
+            # At once, also where the timer's cycle was stamped later than the state behind this command.
+            self._cycle(max(now, self._last_ns + 1))
 
     # -- cycles -------------------------------------------------------------------------------------------
 
