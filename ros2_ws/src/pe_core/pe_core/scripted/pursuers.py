@@ -88,10 +88,11 @@ class LeadPursuit(nn.Module):
         cut = reached.any(dim=0) & wall & (view.opponent_v > 0.3 * view.ratio)
         gx = torch.where(cut, px.gather(0, first).squeeze(0), gx)
         gy = torch.where(cut, py.gather(0, first).squeeze(0), gy)
-        # Between obstacles such a point may lie in one, or lead away from the evader by the way that there is; then
-        # the evader itself is the point to go to, and the way to it gets shorter.
+        # Among obstacles such a point may lie in one, or lead away from an evader behind one by the way that there is;
+        # then the evader itself is the point to go to, and the way to it gets shorter.
         wx, wy = detour(view, view.dx, view.dy)
         covered = (torch.hypot(gx - view.rx, gy - view.ry) < ring(view)).any(dim=0)
-        covered = covered | (gx * wx + gy * wy <= 0.0)
+        hidden = view.dx * wx + view.dy * wy < (1.0 - 1e-9) * torch.hypot(view.dx, view.dy)
+        covered = covered | (hidden & (gx * wx + gy * wy <= 0.0))
         gx, gy = torch.where(covered, view.dx, gx), torch.where(covered, view.dy, gy)
         return steer(view, view.x + gx, view.y + gy)
