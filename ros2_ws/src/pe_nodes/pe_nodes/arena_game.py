@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from pe_core.robot import RobotModel
 from pe_core.rules import Outcome, body_margin, is_capture
 from pe_core.scenario import Layout
 from pe_core.unicycle import arc_step, half_angle_sinc, wrap_angle
+from pe_nodes.episode import END, Episode
 
 # Per control step, from the domain randomisation of TurtleBot3; the absolute pose as a tracker gives it.
 POSITION_STEP = 0.005
@@ -78,6 +80,7 @@ class ArenaGame:
     ) -> None:
         self.layout = layout
         self.config = config
+        self.seed = seed
         self.robots = robots
         self.plants = (Plant(robots[0], layout.pursuer), Plant(robots[1], layout.evader))
         self.odometers = tuple(
@@ -88,6 +91,25 @@ class ArenaGame:
         self.outcome = Outcome.RUNNING
         self.min_margin = self.margin()
         self.violations = 0
+
+    def episode(self, index: int, start_ns: int, scenario: str, speed_ratio: float) -> Episode:
+        """The episode as it is announced."""
+        layout, config = self.layout, self.config
+        return Episode(
+            index, self.seed, start_ns, config.dt, scenario, layout.arena, config.capture_radius, config.max_time,
+            tuple(layout.pursuer.tolist()), tuple(layout.evader.tolist()), speed_ratio,
+        )  # fmt: skip
+
+    def account(self, outcome: str) -> dict[str, Any]:
+        """What the ``end`` event says beside the announcement."""
+        return {
+            "event": END,
+            "outcome": outcome,
+            "steps": self.steps,
+            "time_s": self.steps * self.config.dt,
+            "min_margin_m": self.min_margin,
+            "violations": self.violations,
+        }
 
     def margin(self) -> float:
         """The smaller body margin [m] of the two robots."""

@@ -16,7 +16,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header, String
-from visualization_msgs.msg import MarkerArray
 
 from pe_core.arena import load_arena
 from pe_core.robot import load_robot
@@ -24,11 +23,11 @@ from pe_core.rules import Outcome, check_game
 from pe_core.scenario import load_scenario, sample_layout
 from pe_nodes import arena_game, qos
 from pe_nodes.arena_game import ArenaGame
-from pe_nodes.episode import END, Episode
-from pe_nodes.game_node import OK, WARN, GameNode, run_process
+from pe_nodes.game_node import OK, WARN, GameNode
 from pe_nodes.lockstep import Lockstep, describe_silence
-from pe_nodes.markers import arena_markers
+from pe_nodes.markers import MarkerPublisher
 from pe_nodes.messages import NANO, command_values, set_stamp, stamp_ns
+from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import scaled
 from pe_nodes.settings import ROLES, SimSettings
 from pe_nodes.sim_progress import RUNNING, Progress
@@ -37,7 +36,6 @@ from pe_nodes.sim_topics import RobotTopics
 WATCH = 0.02
 ANNOUNCE = 0.5
 PROGRESS = 0.1
-MARKERS = 0.1
 # Both ends of a connection learn of one another at different times; the first samples may get lost before.
 SETTLE = 0.5
 LINGER = 0.2
@@ -67,14 +65,14 @@ class ArenaSimNode(GameNode):
         self.create_subscription(DiagnosticArray, "/diagnostics", self._progress.on_diagnostics, qos.EVENT)
         self._clock_publisher = self.create_publisher(Clock, "/clock", qos.CLOCK)
         self._episodes = self.create_publisher(String, "/episode", qos.LATCHED)
-        self._markers = self.create_publisher(MarkerArray, "/arena_markers", qos.EVENT)
+        self._markers = MarkerPublisher(self, settings.map_frame)
         self._clock_message = Clock()
         self._missing: set[str] = set()
         self._playing = self._settled = False
         self._time_ns = NANO
         self._commands = dict.fromkeys(ROLES, (0.0, 0.0))
         self._lockstep = Lockstep(ROLES, settings.answer_timeout)
-        self._sent = self._shown = self._drawn = self._begun = 0.0
+        self._sent = self._shown = self._begun = 0.0
         self.create_timer(WATCH, self._watch, clock=self.steady)
         if settings.rate > 0.0:
             self.create_timer(self._arena.dt / settings.rate, self._on_tick, clock=self.steady)
@@ -97,12 +95,9 @@ class ArenaSimNode(GameNode):
     # -- episodes -----------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        layout, config = self._game.layout, self._arena
-        self.episode = Episode(
-            self._index, self.settings.seed, self._time_ns, config.dt, self._scenario.name, layout.arena,
-            config.capture_radius, config.max_time, tuple(layout.pursuer.tolist()), tuple(layout.evader.tolist()),
-            self.settings.speed_ratio,
-        )  # fmt: skip
+        self.episode = self._game.episode(
+            self._index, self._time_ns, self._scenario.name, self.settings.speed_ratio
+        )
         self._missing = set(self.settings.expected_nodes)
         self._commands = dict.fromkeys(ROLES, (0.0, 0.0))
         self._begun = time.monotonic()
@@ -136,14 +131,7 @@ class ArenaSimNode(GameNode):
         self._playing = False
         game = self._game
         if self.episode is not None:
-            event = self.episode.announcement() | {
-                "event": END,
-                "outcome": outcome,
-                "steps": game.steps,
-                "time_s": game.steps * self._arena.dt,
-                "min_margin_m": game.min_margin,
-                "violations": game.violations,
-            }
+            event = self.episode.announcement() | game.account(outcome)
             self._episodes.publish(String(data=json.dumps(event)))
         self._progress.show(self._index - self.settings.first_episode, game, outcome)
 
@@ -230,9 +218,7 @@ class ArenaSimNode(GameNode):
             if now - self._shown > PROGRESS:
                 self._shown = now
                 self._progress.show(self._index - self.settings.first_episode, self._game, RUNNING)
-        if now - self._drawn > MARKERS and self._markers.get_subscription_count():
-            self._drawn = now
-            self._markers.publish(arena_markers(self._time_ns, self.settings.map_frame, self._game))
+        self._markers.update(now, self._time_ns, self._game)
 
     def _late(self, late: set[str], now: float) -> None:
         step, silent = self._lockstep.give_up(late, now)

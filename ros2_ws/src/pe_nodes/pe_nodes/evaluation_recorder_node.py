@@ -22,8 +22,9 @@ from rosbags.interfaces import (
 from pe_core.config import ConfigurationError
 from pe_nodes.bag_writer import BagWriteError, BagWriter
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import OK, WARN, GameNode, run_process
+from pe_nodes.game_node import OK, WARN, GameNode
 from pe_nodes.message_types import message_class
+from pe_nodes.node_process import run_process
 from pe_nodes.settings import RecorderSettings
 from pe_nodes.timing import Rate
 

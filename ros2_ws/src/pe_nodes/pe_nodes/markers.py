@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from geometry_msgs.msg import Point
+from rclpy.node import Node
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
+from pe_nodes import qos
 from pe_nodes.arena_game import ArenaGame
 from pe_nodes.messages import Vector, set_pose, set_stamp
 from pe_nodes.settings import ROLES
 
+PERIOD = 0.1
 _COLOURS = {"pursuer": (0.84, 0.15, 0.16), "evader": (0.12, 0.47, 0.71)}
 _GREY = (0.45, 0.45, 0.45)
+
+
+class MarkerPublisher:
+    """Publishes /arena_markers at most every ``PERIOD``, and only while somebody subscribes."""
+
+    def __init__(self, node: Node, frame: str) -> None:
+        self._frame = frame
+        self._publisher = node.create_publisher(MarkerArray, "/arena_markers", qos.EVENT)
+        self._drawn = 0.0
+
+    def update(self, now: float, stamp_ns: int, game: ArenaGame) -> None:
+        """Draw, if it is time at wall time ``now`` [s]."""
+        if now - self._drawn > PERIOD and self._publisher.get_subscription_count():
+            self._drawn = now
+            self._publisher.publish(arena_markers(stamp_ns, self._frame, game))
 
 
 def arena_markers(stamp_ns: int, frame: str, game: ArenaGame) -> MarkerArray:

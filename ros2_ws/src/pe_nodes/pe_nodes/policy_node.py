@@ -16,9 +16,10 @@ from pe_core.robot import command_from_action
 from pe_core.unicycle import arc_step
 from pe_nodes import inputs, qos
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import ERROR, OK, WARN, GameNode, run_process
+from pe_nodes.game_node import ERROR, OK, WARN, GameNode
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import odometry_values, set_command, stamp_ns
+from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import models
 from pe_nodes.settings import PolicySettings
 from pe_nodes.timing import Rate, Timing

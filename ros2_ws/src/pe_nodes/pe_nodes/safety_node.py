@@ -18,9 +18,10 @@ from std_srvs.srv import Trigger
 from pe_nodes import inputs, parameters, qos
 from pe_nodes.command_output import ZERO, CommandOutput
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import ERROR, OK, WARN, GameNode, run_process
+from pe_nodes.game_node import ERROR, OK, WARN, GameNode
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import command_values, odometry_values, stamp_ns
+from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import models
 from pe_nodes.safety_inputs import Mode, SafetyInputs
 from pe_nodes.safety_status import SafetyStatus

@@ -12,9 +12,10 @@ from nav_msgs.msg import Odometry
 from pe_core import ekf
 from pe_nodes import inputs, qos
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import OK, WARN, GameNode, run_process
+from pe_nodes.game_node import OK, WARN, GameNode
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import odometry_values, set_odometry, set_planar_covariance, stamp_ns, yaw_of
+from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import models
 from pe_nodes.settings import EstimatorSettings
 from pe_nodes.timing import Rate, Timing
