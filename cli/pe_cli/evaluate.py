@@ -14,7 +14,9 @@ def evaluate(
     safety: Annotated[str, typer.Option(help="Safety of both robots: rcbf or none.")] = "rcbf",
     scenario: Annotated[str, typer.Option(help="Scenario: a name in config/scenarios, or a path.")] = "random",
     robot: Annotated[str, typer.Option(help="Robot: a name in config/robots, or a path.")] = "reference",
-    arena: Annotated[str, typer.Option(help="Arena: a name in config/arena, a path, or auto: the robot's own.")] = "auto",
+    arena: Annotated[
+        str, typer.Option(help="Arena: a name in config/arena, a path, or auto: the robot's own.")
+    ] = "auto",
     speed_ratio: Annotated[
         float | None, typer.Option(help="Evader's speed over the pursuer's. Default: the scenario's.")
     ] = None,

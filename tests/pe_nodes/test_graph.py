@@ -25,7 +25,7 @@ def test_values_are_converted():
     [
         ("epsodes:=1", "known: episodes, seed"),
         ("episodes=1", "allowed: name:=value"),
-        ("episodes:=0", "allowed: [1, 1e+06]"),
+        ("episodes:=0", "allowed: [1, 1000000]"),
         ("episodes:=many", "episodes = 'many'"),
         ("rate:=-1", "allowed: [0, 100]"),
         ("record:=maybe", "allowed: true, false"),
