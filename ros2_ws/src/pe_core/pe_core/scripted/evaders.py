@@ -9,6 +9,7 @@ from pe_core.scripted.steering import boundary_length, boundary_point, lane, rin
 from pe_core.scripted.view import View, decode
 
 REACH = 0.4  # how far ahead a direction is pursued; more than the largest obstacle is wide
+ENOUGH = 0.1  # lead with which a hider is content
 HEADINGS = 16
 STEPS = 20
 HORIZON = 1.5  # 15 s in the reference game: long enough to see that a corner is a trap
@@ -138,13 +139,14 @@ class Hider(nn.Module):
     """Keeps an obstacle between itself and the pursuer.
 
     Its place behind an obstacle is the point of the ring about it that is opposite the pursuer.  It takes the
-    obstacle whose place it reaches with the greatest lead over the pursuer; where it has no such lead, it flees
-    like :class:`LookAhead`.  Going round a round obstacle at equal speeds it keeps its place for ever.
+    nearest place that it reaches ENOUGH ahead of the pursuer, else the one with the greatest lead; where it has no
+    lead at all, it flees like :class:`LookAhead`.  Going round a round obstacle at equal speeds it keeps its place for ever.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.reach = REACH
+        self.enough = ENOUGH
         self.register_buffer("headings", fan(HEADINGS))
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -153,9 +155,11 @@ class Hider(nn.Module):
         gap = torch.hypot(ax, ay).clamp(min=1e-9)
         circle = ring(view) + 1e-3
         hx, hy = view.rx + ax / gap * circle, view.ry + ay / gap * circle
-        lead = (gap + circle) / view.ratio.clamp(min=1e-3) - torch.hypot(hx, hy)
+        way = torch.hypot(hx, hy)
+        lead = (gap + circle) / view.ratio.clamp(min=1e-3) - way
         lead = torch.where(view.radius > 0.0, lead, -1.0)
-        most, best = lead.max(dim=0, keepdim=True)
+        _, best = (lead.clamp(max=self.enough) - 0.1 * way).max(dim=0, keepdim=True)
+        most = lead.gather(0, best)
         gx, gy = hx.gather(0, best).squeeze(0), hy.gather(0, best).squeeze(0)
         hide = most.squeeze(0) > 0.0
         if not bool(hide.all()):
