@@ -140,7 +140,8 @@ class Hider(nn.Module):
 
     Its place behind an obstacle is the point of the ring about it that is opposite the pursuer.  It takes the
     nearest place that it reaches ENOUGH ahead of the pursuer, else the one with the greatest lead; where it has no
-    lead at all, it flees like :class:`LookAhead`.  Going round a round obstacle at equal speeds it keeps its place for ever.
+    lead at all, it flees like :class:`LookAhead`.  At equal speeds it keeps its place behind a round
+    obstacle for ever: the pursuer's way round is not shorter.
     """
 
     def __init__(self) -> None:
