@@ -71,5 +71,7 @@ class CommandOutput:
         publishers = self._node.get_publishers_info_by_topic(topic)
         if len(publishers) <= 1:
             return ""
-        names = sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in publishers})
+        # A publisher is seen a moment before the node that it belongs to.
+        known = [info for info in publishers if "_UNKNOWN_" not in info.node_name]
+        names = sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in known})
         return f"{len(publishers)} publishers on {topic} ({', '.join(names)}); only one is allowed"
