@@ -70,6 +70,11 @@ def test_counts_of_one_robot() -> None:
     )
 
 
+def test_a_turn_on_the_spot_is_backup_but_not_infeasible_where_the_filter_says_so() -> None:
+    counts = count_robot([EXACT, BACKUP, BACKUP, RELAXED], [False, True, True, True], [0.0] * 4, [0, 0, 1, math.nan])
+    assert (counts.infeasible, counts.backup) == (2, 2)
+
+
 def test_summary_by_hand() -> None:
     records = [
         record(0, "capture", capture_time=4.0, robots={"pursuer": RobotCounts(80, 8, 1, 1, 0, 2.0, 0.5),

@@ -1,10 +1,7 @@
-"""``./pe evaluate``: episodes in process, a table on the terminal, the metrics as JSON."""
+"""What ``./pe evaluate`` does: episodes in process, a table on the terminal, the metrics as JSON."""
 
 from __future__ import annotations
 
-import argparse
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from rich.progress import (
 from rich.table import Table
 
 from pe_core.config import ConfigurationError
+from pe_core.provenance import git_revision
 from pe_evaluation.evaluate import Match, evaluate
 from pe_evaluation.metrics import Metrics, identity_of, summarise, write_json
 
@@ -74,46 +72,9 @@ def table(match: Match, metrics: Metrics, wall: float) -> Table:
     return out
 
 
-def git_revision() -> str | None:
-    """The checkout's revision, with ``-dirty`` where tracked files were changed; None outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} s"
-
-
-def main() -> int:
-    """Command line of ``python -m pe_evaluation.evaluate_main``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pursuer", required=True)
-    parser.add_argument("--evader", required=True)
-    parser.add_argument("--safety", default="rcbf")
-    parser.add_argument("--speed-ratio", type=float, default=None)
-    parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scenario", default="random")
-    parser.add_argument("--robot", default="reference")
-    parser.add_argument("--arena", default="reference")
-    parser.add_argument("--workers", type=int, default=None)
-    parser.add_argument("--json", type=Path, default=None)
-    given = parser.parse_args()
-    match = dict(vars(given))
-    episodes, json_path, workers = match.pop("episodes"), match.pop("json"), match.pop("workers")
-    try:
-        return run(Match(**match), episodes, json_path, workers)
-    except ConfigurationError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,7 @@ An episode of n control steps has n + 1 samples of the true poses (sample 0 is t
     margin      of a robot at a sample: ``pe_core.rules.body_margin``, to walls, obstacles, other body [m]
     violation   a sample at which a body touches something: the smaller of both margins is <= 0
     intervened  a cycle in which the filter changed the command noticeably or was not exact
-    infeasible  a cycle whose QP had no solution: tier relaxed or backup
+    infeasible  a cycle whose QP had no solution (a turn on the spot is backup, but not infeasible)
     backup      a cycle on the backup controller
 
 Over episodes: rates of control steps are pooled over both robots; rates of episodes count finished episodes
@@ -153,21 +153,26 @@ def count_violations(margins: NDArray[np.float64]) -> int:
     return int((margins.min(axis=1, initial=np.inf) <= 0.0).sum())
 
 
-def count_robot(tier: ArrayLike, intervened: ArrayLike, correction: ArrayLike) -> RobotCounts:
+def count_robot(
+    tier: ArrayLike, intervened: ArrayLike, correction: ArrayLike, infeasible: ArrayLike | None = None
+) -> RobotCounts:
     """The counts of one robot from its cycles.
 
     Args:
         tier: shape (n,), EXACT, RELAXED, BACKUP or STOP.
         intervened: shape (n,), truth values.
         correction: shape (n,), sqrt((dv/v_max)^2 + (domega/omega_max)^2).
+        infeasible: shape (n,), 1 or 0, NaN where it was not said; then tiers relaxed and backup count.
     """
     tiers = np.asarray(tier, dtype=np.int64)
+    by_tier = (tiers == RELAXED) | (tiers == BACKUP)
+    said = np.full(len(tiers), np.nan) if infeasible is None else np.asarray(infeasible, dtype=np.float64)
     size = np.asarray(correction, dtype=np.float64)
     size = size[np.isfinite(size)]
     return RobotCounts(
         steps=len(tiers),
         interventions=int(np.asarray(intervened, dtype=bool).sum()),
-        infeasible=int(((tiers == RELAXED) | (tiers == BACKUP)).sum()),
+        infeasible=int(np.where(np.isnan(said), by_tier, said > 0.5).sum()),
         backup=int((tiers == BACKUP).sum()),
         stopped=int((tiers == STOP).sum()),
         correction_sum=float(size.sum()),

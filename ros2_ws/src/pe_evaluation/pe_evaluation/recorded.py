@@ -142,7 +142,8 @@ def _record(
 
 
 def _counts(status: Status) -> RobotCounts:
-    return count_robot(status.tier, status.column("intervened") > 0.5, status.column("correction"))
+    intervened = status.column("intervened") > 0.5
+    return count_robot(status.tier, intervened, status.column("correction"), status.column("infeasible"))
 
 
 def differences(trace: Trace) -> list[str]:

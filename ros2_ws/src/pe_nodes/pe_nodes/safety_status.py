@@ -52,6 +52,7 @@ class SafetyStatus:
         put(values, "command_v", repr(float(command[0])))
         put(values, "command_omega", repr(float(command[1])))
         if result is not None:
+            put(values, "infeasible", "1" if result.infeasible else "0")
             put(values, "correction", repr(result.correction))
             put(values, "slack", repr(float(result.slack)))
             put(values, "solve_time_us", repr(1e6 * result.solve_time))
