@@ -16,6 +16,7 @@ from pe_core.rules import is_capture
 from pe_core.scenario import sample_layout
 from pe_evaluation.evaluate import Match, evaluate, play, prepare
 from pe_evaluation.evaluate_main import run
+from pe_safety.closed_loop import Games
 from pe_safety.filter import SafetyFilter
 
 CONTRACT = {
@@ -33,9 +34,21 @@ class TestEpisodes:
         together = play(setup, range(0, 6))
         apart = [play(setup, range(i, i + 1))[0] for i in range(6)]
         spread, _ = evaluate(match, 6, workers=2)
-        for a, b, c in zip(together, apart, spread, strict=True):
-            assert (a.outcome, a.steps, a.index) == (b.outcome, b.steps, b.index) == (c.outcome, c.steps, c.index)
-            assert a.min_margin == pytest.approx(b.min_margin, abs=1e-9)
+        assert together == apart == spread
+
+    @pytest.mark.parametrize("evader", ["lookahead", "flee", "boundary", "hider"])
+    def test_not_a_bit_of_an_action_depends_on_the_batch(self, evader: str) -> None:
+        setup = prepare(Match("lead", evader, seed=5))
+        layouts = [sample_layout(setup.scenario, setup.config, *setup.robots, 5, episode) for episode in range(37)]
+        games = Games(layouts, setup.config, setup.robots, setup.parameters)
+        for _ in range(12):
+            actions = np.empty((len(games.active), 2, 2))
+            for role, policy in enumerate(setup.policies):
+                seen = games.observe(role)
+                actions[:, role] = policy.act(seen)
+                alone = np.concatenate([policy.act(seen[row : row + 1]) for row in range(len(seen))])
+                assert np.array_equal(actions[:, role], alone)
+            games.step(actions)
 
     def test_another_seed_is_another_game(self) -> None:
         first = play(prepare(Match("lead", "flee", seed=1)), range(4))

@@ -39,6 +39,7 @@ ROLES = ("pursuer", "evader")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 GOLDEN_TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 GOLDEN_ROWS = 16
+_ROWS = 16
 
 
 class BundleError(ConfigurationError):
@@ -74,14 +75,25 @@ class PolicyBundle:
     def act(
         self, observations: NDArray[np.float64], noise: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:
-        """Actions (N, 2) in [-1, 1] for observations (N, SIZE) and, where the policy wants it, noise (N, k)."""
+        """Actions (N, 2) in [-1, 1] for observations (N, SIZE) and, where the policy wants it, noise (N, k).
+
+        Rows are padded to a multiple of ``_ROWS``: vector instructions and the scalar code for what is left over
+        round differently, and an action must not depend on how many games are played at once.
+        """
+        rows = len(observations)
         with torch.inference_mode():
-            inputs = [torch.from_numpy(np.ascontiguousarray(observations)).to(self._dtype)]
+            inputs = [self._padded(observations)]
             if self.schema.noise_size:
                 if noise is None:
                     raise BundleError(f"policy '{self.schema.name}': needs noise of size {self.schema.noise_size}")
-                inputs.append(torch.from_numpy(np.ascontiguousarray(noise)).to(self._dtype))
-            return self._module(*inputs).to(torch.float64).numpy()
+                inputs.append(self._padded(noise))
+            return self._module(*inputs)[:rows].to(torch.float64).numpy()
+
+    def _padded(self, values: NDArray[np.float64]) -> torch.Tensor:
+        missing = -len(values) % _ROWS
+        if missing:
+            values = np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self._dtype)
 
     def warm_up(self, calls: int = 20) -> None:
         """Run the model so often that TorchScript has specialised it before the first deadline."""
