@@ -113,13 +113,6 @@ def test_fault_stands_until_cleared():
     assert sources.decide(NOW)[0] is Mode.ACTIVE
 
 
-def test_a_clock_message_that_is_late_does_not_age_what_is_new():
-    source = fresh()
-    # The message is stamped with an instant that our clock has not reached yet.
-    assert source.offer((1.0,), NOW + SECOND // 20, NOW) == inputs.ACCEPTED
-    assert source.age(NOW + SECOND // 20) == 0.0
-
-
 def sent(command):
     commands = SentCommands(RobotModel().as_array(), 0.05)
     commands.add(NOW - SECOND // 20, command)

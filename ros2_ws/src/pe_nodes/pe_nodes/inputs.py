@@ -62,8 +62,7 @@ class StampedInput:
                 return self._reject(OUT_OF_ORDER)
         self.values = values
         self.stamp_ns = stamp_ns
-        # Nothing is received before it was stamped: it is our clock message that is late.
-        self.receipt_ns = max(now_ns, stamp_ns)
+        self.receipt_ns = now_ns
         self.accepted += 1
         return ACCEPTED
 

@@ -111,6 +111,9 @@ class SafetyNode(GameNode):
 
     def _offer(self, source: StampedInput, values: tuple[float, ...], stamp: int) -> None:
         now = self.now_ns()
+        if self.settings.lockstep and 0 < stamp - now <= round(1e9 * self.settings.dt):
+            # The instant that is being played; the clock message that announces it may come after it.
+            now = stamp
         verdict = source.offer(values, stamp, now)
         if verdict not in (inputs.ACCEPTED, inputs.DUPLICATE):
             self.get_logger().error(f"{source.name} rejected: {verdict}", throttle_duration_sec=5.0)
