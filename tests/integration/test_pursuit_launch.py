@@ -207,3 +207,13 @@ def test_a_place_that_cannot_be_written_is_refused(processes, tmp_path):
     process = processes.launch(f"out:={tmp_path / 'file' / 'out'}")
     assert process.wait(60) == 2
     assert "cannot be made" in " ".join(processes.output(process).split())
+
+
+def test_an_obstacle_over_the_spawn_is_refused_with_the_margin(processes, tmp_path):
+    scenario = tmp_path / "blocked.yaml"
+    scenario.write_text("name: blocked\nobstacles: [[0.0, 0.0, 1.0]]\npursuer: [0.5, 0.0, 0.0]\nevader: [6.0, 0.0, 0.0]\n")
+    process = processes.launch(f"scenario:={scenario}", f"out:={tmp_path / 'out'}")
+    assert process.wait(60) == 2
+    said = " ".join(processes.output(process).split())
+    assert "scenario blocked: pursuer = [0.500, 0.000, 0.0 deg]: body margin" in said
+    assert "allowed: at least 0.1 m" in said
