@@ -211,7 +211,8 @@ def test_a_place_that_cannot_be_written_is_refused(processes, tmp_path):
 
 def test_an_obstacle_over_the_spawn_is_refused_with_the_margin(processes, tmp_path):
     scenario = tmp_path / "blocked.yaml"
-    scenario.write_text("name: blocked\nobstacles: [[0.0, 0.0, 1.0]]\npursuer: [0.5, 0.0, 0.0]\nevader: [6.0, 0.0, 0.0]\n")
+    poses = "pursuer: [0.5, 0.0, 0.0]\nevader: [6.0, 0.0, 0.0]\n"
+    scenario.write_text("name: blocked\nobstacles: [[0.0, 0.0, 1.0]]\n" + poses)
     process = processes.launch(f"scenario:={scenario}", f"out:={tmp_path / 'out'}")
     assert process.wait(60) == 2
     said = " ".join(processes.output(process).split())
