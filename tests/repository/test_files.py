@@ -123,7 +123,7 @@ def test_bringup_links_lead_into_the_repository(folder: str) -> None:
         ("cd /" + "work/main", True),
         ("see /" + "home/alice/ws", True),
         ("/" + "root/.cache", True),
-        ("ros2_ws/work/x", False),
+        ("ros2_ws/" "work/x", False),
         ("source /opt/ros/jazzy/setup.bash", False),
         ("/home/user/ws", False),
         ("the pursuer/evader work/rest", False),
