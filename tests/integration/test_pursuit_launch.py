@@ -51,7 +51,7 @@ def wait_for(process: subprocess.Popen, processes, text: str, limit: float) -> N
 def playing(out: Path, process: subprocess.Popen, processes, limit: float = 60.0) -> None:
     """Wait until the run is being recorded and played."""
     end = time.monotonic() + limit
-    bag = out / "bag" / "bag.mcap"
+    bag = out / "bag" / "bag_0.mcap"
     while not (bag.is_file() and bag.stat().st_size > 400_000):
         assert process.poll() is None, processes.output(process)
         assert time.monotonic() < end, processes.output(process)

@@ -1,82 +1,102 @@
-"""A rosbag2 bag (MCAP) that stays readable when the disk does not hold out; pure, no rclpy.
+"""A rosbag2 bag (MCAP), split by size, that stays readable when the disk or the process does not hold out; pure.
 
 Messages are kept in chunks.  A chunk is closed every ``FLUSH_PERIOD`` at the latest, so a process that is
 killed loses no more than that.  When a write fails, what the file holds beyond its last whole chunk is cut off,
 a reserve is given back to the disk, and the bag is closed with index and metadata as if it had ended there.
+
+Files are ``<name>_0.mcap``, ``<name>_1.mcap`` ... as rosbag2 names them.  Each begins with the custom data, so that
+it can say what it is although it was never closed, and after a split with all topics and the last message of every
+latched one, so that it can be understood alone.  ``metadata.yaml`` appears last, at once and whole.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import os
 import time
-from collections import defaultdict
-from collections.abc import Sequence
-from io import BytesIO
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rosbags.interfaces import Qos
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.rosbag2.errors import WriterError
 from rosbags.typesys import Stores, get_typestore
+
+from pe_nodes.mcap_file import Channel, Mark, McapFile
 
 FLUSH_PERIOD = 1.0
 RESERVE = 512 * 1024
+_VERSION = 9
 
 
 class BagWriteError(RuntimeError):
     """The bag cannot be written (any more); the message says why and what is left."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Mark:
-    """A state to which the bag can be cut back: file length and counts after a whole chunk."""
-
-    length: int
-    chunks: int
-    counts: dict[int, int]
-    first: int
-    last: int
-
-
 class BagWriter:
-    """Writes serialised messages to ``<directory>/<name>.mcap`` with metadata.yaml."""
+    """Writes serialised messages to ``<directory>/<name>_<n>.mcap`` with metadata.yaml."""
 
-    def __init__(self, directory: Path, custom: dict[str, str]) -> None:
-        """Create the bag.
+    def __init__(self, directory: Path, custom: Mapping[str, str], split_bytes: int = 0) -> None:
+        """Create the bag; a file that has reached ``split_bytes`` is closed and the next begun (0: never).
 
         Raises:
             BagWriteError: the directory exists or cannot be written.
         """
         self.directory = directory
+        self.messages = 0
+        self._custom = dict(custom)
+        self._split_bytes = split_bytes
+        self._types = get_typestore(Stores.ROS2_JAZZY)
+        self._topics: dict[str, dict[str, Any]] = {}
+        self._channels: dict[str, Channel] = {}
+        self._numbers: dict[str, int] = {}
+        self._latched: dict[str, bytes | None] = {}
+        self._counts: dict[str, int] = {}
+        self._closed: list[dict[str, Any]] = []
         self._reserve = directory.parent / f".{directory.name}.reserve"
+        if directory.exists():
+            raise BagWriteError(f"{directory}: exists already, and is not overwritten")
         try:
             directory.parent.mkdir(parents=True, exist_ok=True)
             self._reserve.write_bytes(bytes(RESERVE))
-            self._writer = Writer(directory, version=9, storage_plugin=StoragePlugin.MCAP)
-            for key, value in custom.items():
-                self._writer.set_custom_data(key, value)
-            self._writer.open()
-        except (OSError, WriterError) as error:
+            directory.mkdir()
+            self._file = self._new_file()
+        except OSError as error:
             with contextlib.suppress(OSError):
                 self._reserve.unlink(missing_ok=True)
             raise BagWriteError(f"{directory}: cannot be written: {error}") from error
-        self._types = get_typestore(Stores.ROS2_JAZZY)
-        self._connections: dict[str, Any] = {}
         self._flushed = time.monotonic()
-        self.messages = 0
-        self._marks = [self._mark()]
+        self._marks: list[Mark] = [self._file.mark()]
 
     def knows(self, topic: str) -> bool:
         """Whether the topic has been added."""
-        return topic in self._connections
+        return topic in self._channels
 
-    def add_topic(self, topic: str, kind: str, profiles: Sequence[Qos]) -> None:
-        """Add a topic of message type ``kind`` with the profiles its publishers offer."""
-        self._connections[topic] = self._writer.add_connection(
-            topic, kind, typestore=self._types, offered_qos_profiles=profiles
-        )
+    @property
+    def files(self) -> int:
+        """Files begun so far."""
+        return len(self._closed) + 1
+
+    def add_topic(self, topic: str, kind: str, profiles: Sequence[Qos], latched: bool = False) -> None:
+        """Add a topic of message type ``kind`` with the profiles its publishers offer.
+
+        The last message of a ``latched`` topic is repeated at the beginning of every further file.
+        """
+        definition, _ = self._types.generate_msgdef(kind, ros_version=2)
+        offered = [_profile(profile) for profile in profiles]
+        self._topics[topic] = {
+            "name": topic,
+            "type": kind,
+            "serialization_format": "cdr",
+            "offered_qos_profiles": offered,
+            "type_description_hash": self._types.hash_rihs01(kind),
+        }
+        described = {"offered_qos_profiles": _dump(offered).strip() if offered else ""}
+        self._channels[topic] = Channel(topic, kind, str(definition), described)
+        self._numbers[topic] = self._file.add(self._channels[topic])
+        self._counts[topic] = 0
+        if latched:
+            self._latched[topic] = None
 
     def write(self, topic: str, log_ns: int, data: bytes) -> None:
         """Append one serialised message received at wall time ``log_ns`` [ns].
@@ -85,10 +105,13 @@ class BagWriter:
             BagWriteError: the disk does not take it; the bag has been closed at its last whole chunk.
         """
         try:
-            chunks = len(self._storage.chunks)
-            self._writer.write(self._connections[topic], log_ns, data)
-            self.messages += 1
-            if len(self._storage.chunks) > chunks:
+            if self._split_bytes and self._file.size >= self._split_bytes:
+                self._split(log_ns)
+            chunks = self._file.chunks
+            self._put(topic, log_ns, data)
+            if topic in self._latched:
+                self._latched[topic] = data
+            if self._file.chunks > chunks:
                 self._settle()
         except OSError as error:
             self._salvage(error)
@@ -98,8 +121,7 @@ class BagWriter:
         if time.monotonic() - self._flushed < FLUSH_PERIOD:
             return
         try:
-            if self._storage.chunk.bio.tell():
-                self._storage.close_chunk()
+            self._file.flush()
             self._settle()
         except OSError as error:
             self._salvage(error)
@@ -107,64 +129,166 @@ class BagWriter:
     def close(self) -> None:
         """Write index and metadata; raises like :meth:`write`."""
         try:
-            if self._storage.chunk.bio.tell():
-                self._storage.close_chunk()
+            self._file.flush()
             self._settle()
-            self._writer.close()
+            self._close_file()
+            self._write_metadata()
         except OSError as error:
             self._salvage(error)
         self._reserve.unlink(missing_ok=True)
 
-    @property
-    def _storage(self) -> Any:
-        return self._writer.storage
+    def _put(self, topic: str, log_ns: int, data: bytes) -> None:
+        self._file.write(self._numbers[topic], log_ns, data)
+        self._counts[topic] += 1
+        self.messages += 1
+
+    def _new_file(self) -> McapFile:
+        name = f"{self.directory.name}_{len(self._closed)}.mcap"
+        return McapFile(
+            self.directory / name, {"rosbag2": {"serialized_metadata": self._of_file(name, None)}}
+        )
+
+    def _split(self, log_ns: int) -> None:
+        self._file.flush()
+        self._settle()
+        self._close_file()
+        self._file = self._new_file()
+        self._marks = [self._file.mark()]
+        for topic, channel in self._channels.items():
+            self._numbers[topic] = self._file.add(channel)
+        for topic, data in self._latched.items():
+            if data is not None:
+                self._put(topic, log_ns, data)
+
+    def _close_file(self) -> None:
+        file = self._file
+        entry = _extent(file)
+        file.close({"rosbag2": {"serialized_metadata": self._of_file(file.path.name, file)}})
+        self._closed.append({"path": file.path.name, **entry})
 
     def _settle(self) -> None:
-        self._storage.bio.flush()
         self._flushed = time.monotonic()
-        self._marks.append(self._mark())
-
-    def _mark(self) -> _Mark:
-        storage = self._storage
-        return _Mark(
-            storage.bio.tell(),
-            len(storage.chunks),
-            dict(storage.channel_stats),
-            self._writer.min_timestamp,
-            self._writer.max_timestamp,
-        )
+        self._marks.append(self._file.mark())
 
     def _salvage(self, cause: OSError) -> None:
         """Cut back to the last whole chunk that leaves room for the index, and close; raises BagWriteError."""
-        storage = self._storage
         reason = cause.strerror or str(cause)
-        with contextlib.suppress(OSError):
-            storage.bio.close()
         self._reserve.unlink(missing_ok=True)
         written = self.messages
+        # The next file could not be begun, or metadata.yaml not be written: what there is may be closed already.
+        closed = bool(self._closed) and self._closed[-1]["path"] == self._file.path.name
+        with contextlib.suppress(OSError):
+            if closed:
+                self._write_metadata()
+                self._marks.clear()
         while self._marks:
-            mark = self._marks.pop()
+            closed = False
+            if self._closed and self._closed[-1]["path"] == self._file.path.name:
+                self._closed.pop()
             try:
-                self._cut(storage, mark)
-                self._writer.storage = storage
-                self._writer.close()
+                self._cut(self._marks.pop())
+                self._close_file()
+                self._write_metadata()
             except OSError:
-                with contextlib.suppress(OSError):
-                    storage.bio.close()
                 continue
-            kept = sum(mark.counts.values())
-            raise BagWriteError(
-                f"{self.directory}: {reason}; the bag is closed with {kept} of {written} messages"
-            ) from cause
-        raise BagWriteError(f"{self.directory}: {reason}; the bag could not be closed") from cause
+            closed = True
+            break
+        if not closed:
+            raise BagWriteError(f"{self.directory}: {reason}; the bag could not be closed") from cause
+        kept = sum(self._counts.values())
+        text = f"{self.directory}: {reason}; the bag is closed with {kept} of {written} messages"
+        raise BagWriteError(text) from cause
 
-    def _cut(self, storage: Any, mark: _Mark) -> None:
-        storage.bio = storage.path.open("r+b")
-        storage.bio.truncate(mark.length)
-        storage.bio.seek(mark.length)
-        del storage.chunks[mark.chunks :]
-        storage.chunk = type(storage.chunk)(2**63 - 1, 0, BytesIO(), defaultdict(list))
-        for key in storage.channel_stats:
-            storage.channel_stats[key] = self._writer.counts[key] = mark.counts.get(key, 0)
-        storage.message_start_time = self._writer.min_timestamp = mark.first
-        storage.message_end_time = self._writer.max_timestamp = mark.last
+    def _cut(self, mark: Mark) -> None:
+        before = list(self._file.counts)
+        self._file.cut(mark)
+        for topic, number in self._numbers.items():
+            if number < len(before):
+                self._counts[topic] -= before[number] - self._file.counts[number]
+
+    def _of_file(self, name: str, file: McapFile | None) -> str:
+        """What rosbag2 keeps in a file itself: the metadata of a bag that is this file alone."""
+        counts = dict.fromkeys(self._topics, 0)
+        if file is not None:
+            counts = {topic: file.counts[number] for topic, number in self._numbers.items()}
+        entry = {"path": name, **(_extent(file) if file is not None else _EMPTY)}
+        return _dump(self._information([entry], counts)).strip()
+
+    def _information(self, files: list[dict[str, Any]], counts: Mapping[str, int]) -> dict[str, Any]:
+        known = [entry for entry in files if entry["message_count"]] or files
+        first = min(entry["starting_time"]["nanoseconds_since_epoch"] for entry in known)
+        last = max(
+            entry["starting_time"]["nanoseconds_since_epoch"] + entry["duration"]["nanoseconds"]
+            for entry in known
+        )
+        return {
+            "version": _VERSION,
+            "storage_identifier": "mcap",
+            "relative_file_paths": [entry["path"] for entry in files],
+            "duration": {"nanoseconds": last - first},
+            "starting_time": {"nanoseconds_since_epoch": first},
+            "message_count": sum(counts.values()),
+            "topics_with_message_count": [
+                {"topic_metadata": topic, "message_count": counts[name]}
+                for name, topic in self._topics.items()
+            ],
+            "compression_format": "",
+            "compression_mode": "",
+            "files": files,
+            "custom_data": self._custom or None,
+            "ros_distro": "jazzy",
+        }
+
+    def _write_metadata(self) -> None:
+        """Write metadata.yaml whole or not at all."""
+        path = self.directory / "metadata.yaml"
+        draft = self.directory / ".metadata.yaml"
+        with draft.open("w", encoding="utf-8") as stream:
+            stream.write(
+                _dump({"rosbag2_bagfile_information": self._information(self._closed, self._counts)})
+            )
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+
+
+_EMPTY: dict[str, Any] = {
+    "starting_time": {"nanoseconds_since_epoch": 0},
+    "duration": {"nanoseconds": 0},
+    "message_count": 0,
+}
+
+
+def _extent(file: McapFile) -> dict[str, Any]:
+    if not file.messages:
+        return dict(_EMPTY)
+    return {
+        "starting_time": {"nanoseconds_since_epoch": file.first_ns},
+        "duration": {"nanoseconds": file.last_ns - file.first_ns},
+        "message_count": file.messages,
+    }
+
+
+def _profile(profile: Qos) -> dict[str, Any]:
+    """A profile as rosbag2 writes it since version 9."""
+    named = {
+        key: getattr(profile, key).name.lower()
+        for key in ("history", "reliability", "durability", "liveliness")
+    }
+    durations = {
+        key: {"sec": getattr(profile, key).sec, "nsec": getattr(profile, key).nsec}
+        for key in ("deadline", "lifespan", "liveliness_lease_duration")
+    }
+    plain = {"avoid_ros_namespace_conventions": profile.avoid_ros_namespace_conventions}
+    return {"depth": profile.depth} | named | durations | plain
+
+
+class _Dumper(yaml.SafeDumper):
+    """Without anchors: the readers of rosbag2 metadata need not know them."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _dump(value: Any) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)

@@ -1,4 +1,4 @@
-"""Evaluation recorder node: every topic of the run, as serialised bytes, into one MCAP bag."""
+"""Evaluation recorder node: every topic of the run, as serialised bytes, into one MCAP bag, split by size."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from pe_nodes.timing import Rate
 
 DEPTH = 1000
 WRITE_FAILED = 4
+MEGABYTE = 1_000_000
 
 
 class EvaluationRecorderNode(GameNode):
@@ -41,6 +42,7 @@ class EvaluationRecorderNode(GameNode):
     def setup(self, settings: RecorderSettings) -> None:
         self.linger = settings.drain_time
         self._kinds: dict[str, str] = {}
+        self._latched: set[str] = set()
         self._rate = Rate()
         self._required = set(settings.required)
         self._links: dict[str, Any] = {}
@@ -51,11 +53,15 @@ class EvaluationRecorderNode(GameNode):
         entries = [entry.split() for entry in settings.topics]
         classes = {topic: message_class(kind) for topic, kind, _ in entries}
         try:
-            self._bag: BagWriter | None = BagWriter(Path(settings.out) / "bag", {"pe": settings.manifest})
+            self._bag: BagWriter | None = BagWriter(
+                Path(settings.out) / "bag", {"pe": settings.manifest}, settings.bag_size * MEGABYTE
+            )
         except BagWriteError as error:
             raise ConfigurationError(str(error)) from error
         for topic, kind, reliability in entries:
             self._kinds[topic] = kind
+            if reliability == "latched":
+                self._latched.add(topic)
             self._links[topic] = self.create_subscription(
                 classes[topic], topic, self._writer_of(topic), _profile(reliability), raw=True
             )
@@ -63,7 +69,9 @@ class EvaluationRecorderNode(GameNode):
         self.create_timer(0.25, self._flush, clock=self.steady)
 
     def ready_for(self, episode: Episode) -> bool:
-        return all(self._links[topic].get_publisher_count() > 0 for topic in self._required if topic in self._links)
+        return all(
+            self._links[topic].get_publisher_count() > 0 for topic in self._required if topic in self._links
+        )
 
     def _writer_of(self, topic: str) -> Callable[[bytes, dict[str, int]], None]:
         def write(data: bytes, information: dict[str, int]) -> None:
@@ -72,7 +80,7 @@ class EvaluationRecorderNode(GameNode):
                 return
             try:
                 if not bag.knows(topic):
-                    bag.add_topic(topic, self._kinds[topic], self._offered(topic))
+                    bag.add_topic(topic, self._kinds[topic], self._offered(topic), topic in self._latched)
                 bag.write(topic, information.get("received_timestamp") or time.time_ns(), data)
             except BagWriteError as error:
                 self._give_up(error)
@@ -98,7 +106,9 @@ class EvaluationRecorderNode(GameNode):
             return
         try:
             bag.close()
-            self.get_logger().info(f"{bag.directory}: closed with {bag.messages} messages")
+            self.get_logger().info(
+                f"{bag.directory}: closed with {bag.messages} messages in {bag.files} files"
+            )
         except BagWriteError as error:
             self.fail(WRITE_FAILED, f"recording failed: {error}")
 
@@ -107,7 +117,11 @@ class EvaluationRecorderNode(GameNode):
         return list(dict.fromkeys(_as_recorded(profile) for profile in profiles))
 
     def diagnose(self, now: float) -> tuple[Any, str, dict[str, str]]:
-        values = {"rate_hz": f"{self._rate.read(now):.1f}", "messages": str(self._bag.messages if self._bag else 0)}
+        values = {
+            "rate_hz": f"{self._rate.read(now):.1f}",
+            "messages": str(self._bag.messages if self._bag else 0),
+            "files": str(self._bag.files if self._bag else 0),
+        }
         return (OK, "recording", values) if self._bag is not None else (WARN, "not recording", values)
 
 

@@ -176,6 +176,7 @@ def _recorder(run: Run) -> NodeRecord:
         "out": run.arguments.out,
         "topics": topics,
         "required": required,
+        "bag_size": run.arguments.bag_size,
         "manifest": json.dumps(manifest(run.arguments, run.arena, run.speed_ratio, run.robots)),
     }
     return NodeRecord("pe_nodes", RECORDER, RECORDER, "/", parameters)

@@ -36,6 +36,9 @@ class LaunchArguments:
     frames: str = quantity("plain", choices=("plain", "prefixed"), description="frames odom or <namespace>/odom")
     stamped_cmd_vel: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
     record: bool = quantity(True, description="record a bag, and report when the run is over")
+    bag_size: int = quantity(
+        512, unit="MB", low=0, high=1_000_000, description="size at which the next file of the bag is begun; 0: never"
+    )
     log_level: str = quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node")
 
     def __post_init__(self) -> None:

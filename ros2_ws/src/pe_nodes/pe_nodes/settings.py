@@ -129,6 +129,9 @@ class RecorderSettings:
     topics: tuple[str, ...] = quantity((), description="what is recorded, each 'topic type reliability'")
     required: tuple[str, ...] = quantity((), description="topics that must have a publisher before an episode begins")
     manifest: str = quantity("{}", description="JSON object kept in the bag's metadata under the key 'pe'")
+    bag_size: int = quantity(
+        512, unit="MB", low=0, high=1_000_000, description="size at which the next file of the bag is begun; 0: never"
+    )
     drain_time: float = quantity(
         0.3, unit="s", low=0.0, high=5.0, description="time to receive what is on its way when the node is stopped"
     )
