@@ -74,6 +74,13 @@ def test_every_multiple_of_the_quantum_is_kept() -> None:
         assert truncate(k * 0.01, 0.01) == pytest.approx(k * 0.01, abs=1e-12)
 
 
+def test_a_driver_that_truncates_again_takes_the_same_multiple() -> None:
+    for k in range(-300, 301):
+        assert int(truncate(k * 0.01, 0.01) * 100) == k
+    assert int(0.29 * 100) == 28, "which is why the nearest number is not always the right one"
+
+
+
 def test_wheel_coupling_keeps_curvature() -> None:
     v, omega = clamp_command(0.2, 2.6, COUPLED.as_array())
     assert v + 0.08 * omega == pytest.approx(0.21, abs=1e-12)

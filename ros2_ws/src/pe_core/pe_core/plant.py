@@ -2,7 +2,8 @@
 
 The command in force changes at the exact end of its dead time.  Between changes the velocity follows
 v' = (v_command - v) / lag, whose mean over a substep is known exactly; the robot drives an arc with that mean.
-Without delay and lag one step is one exact arc.
+Where the change of v over a substep exceeds its limit, v follows a ramp.  Without delay, lag and limit one step is
+one exact arc.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pe_core.robot import DELAY, LAG, RobotModel, executed_command
+from pe_core.robot import ACCELERATION_MAX, DELAY, LAG, RobotModel, executed_command
 from pe_core.unicycle import arc_step
 
 SUBSTEPS = 10
@@ -49,26 +50,38 @@ def advance(
         index = max(0, math.ceil((delay - now) / dt - _INSTANT))
         until = end if index == 0 else min(end, delay - (index - 1) * dt)
         row = min(index, history.shape[0] - 1)
-        _follow(state, history[row, 0], history[row, 1], model[LAG], dt, until - now)
+        _follow(state, history[row, 0], history[row, 1], model[LAG], model[ACCELERATION_MAX], dt, until - now)
         now = until
 
 
 @njit(cache=True)
-def _follow(state: NDArray[np.float64], v: float, omega: float, lag: float, dt: float, duration: float) -> None:
-    if lag == 0.0:
+def _follow(
+    state: NDArray[np.float64],
+    v: float,
+    omega: float,
+    lag: float,
+    acceleration: float,
+    dt: float,
+    duration: float,
+) -> None:
+    if lag == 0.0 and acceleration == 0.0:
         state[3] = v
         state[4] = omega
         state[0], state[1], state[2] = arc_step(state[0], state[1], state[2], v, omega, duration)
         return
     steps = max(1, math.ceil(SUBSTEPS * duration / dt - _INSTANT))
     h = duration / steps
-    keep = math.exp(-h / lag)
+    keep = math.exp(-h / lag) if lag > 0.0 else 0.0
     share = lag * (1.0 - keep) / h
     for _ in range(steps):
         mean_v = v + (state[3] - v) * share
         mean_omega = omega + (state[4] - omega) * share
+        end_v = v + (state[3] - v) * keep
+        if acceleration > 0.0 and abs(end_v - state[3]) > acceleration * h:
+            end_v = state[3] + math.copysign(acceleration * h, end_v - state[3])
+            mean_v = 0.5 * (state[3] + end_v)
         state[0], state[1], state[2] = arc_step(state[0], state[1], state[2], mean_v, mean_omega, h)
-        state[3] = v + (state[3] - v) * keep
+        state[3] = end_v
         state[4] = omega + (state[4] - omega) * keep
 
 
@@ -135,7 +148,11 @@ class Plant:
 
     def step(self, command: tuple[float, float] | NDArray[np.float64], dt: float) -> NDArray[np.float64]:
         """Advance ``dt`` [s] under ``command`` (v, omega); returns the state (x, y, theta, v, omega)."""
+        return self.follow(executed_command(command[0], command[1], self._array), dt)
+
+    def follow(self, executed: tuple[float, float], dt: float) -> NDArray[np.float64]:
+        """Advance ``dt`` [s] under what the firmware has made of a command; every call with the same ``dt``."""
         self._history[1:] = self._history[:-1]
-        self._history[0] = executed_command(command[0], command[1], self._array)
+        self._history[0] = executed
         plant_step(self.state, self._history, self._array, dt)
         return self.state

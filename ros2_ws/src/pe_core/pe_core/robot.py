@@ -6,7 +6,7 @@ The command a robot executes is what is left after its firmware has truncated, c
     v in [v_min, v_max], |omega| <= omega_max
     |v| + |omega| track / 2 <= wheel_speed_max      (where track > 0)
 
-Then a pure delay and a first-order lag, v' = (v_command - v) / lag.
+Then a pure delay and a first-order lag, v' = (v_command - v) / lag, at most +-acceleration_max where that is set.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from pe_core.config import ConfigurationError, check_range, load_yaml, quantity
 from pe_core.paths import config_path
 
 # Order of the values in RobotModel.as_array, which compiled kernels read by index.
-V_MIN, V_MAX, OMEGA_MAX, RADIUS, TRACK, WHEEL_SPEED_MAX, VCP_OFFSET, LAG, DELAY, V_QUANTUM, OMEGA_QUANTUM = range(11)
+(
+    V_MIN, V_MAX, OMEGA_MAX, RADIUS, TRACK, WHEEL_SPEED_MAX, VCP_OFFSET, LAG, DELAY, V_QUANTUM, OMEGA_QUANTUM,
+    ACCELERATION_MAX,
+) = range(12)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +50,10 @@ class RobotModel:
     omega_quantum: float = quantity(
         0.0, unit="rad/s", low=0.0, high=0.1, description="resolution of executed turn rate"
     )
+    acceleration_max: float = quantity(
+        0.0, unit="m/s^2", low=0.0, high=100.0, description="limit of v's change; 0: none; the filter covers it "
+        "by its acceleration_min"
+    )  # fmt: skip
     odometry_rate: float = quantity(20.0, unit="Hz", low=1.0, high=200.0, description="rate of odometry")
     reverse_refused: bool = quantity(False, description="the base refuses negative speeds")
 
@@ -72,6 +79,7 @@ class RobotModel:
                 self.delay,
                 self.v_quantum,
                 self.omega_quantum,
+                self.acceleration_max,
             ]
         )
 
@@ -96,11 +104,17 @@ def load_robot(name: str) -> RobotModel:
 def truncate(value: float, quantum: float) -> float:
     """``value`` truncated toward zero to a multiple of ``quantum`` (unchanged where quantum is 0).
 
-    The small offset keeps values that already are multiples, up to rounding, where they are.
+    The small offset keeps values that already are multiples, up to rounding, where they are.  A driver truncates
+    once more, x -> int(x / quantum), and 0.29 * 100 is 28.999999999999996: of the numbers next to the multiple the
+    one is returned that the driver takes for it, for else the robot would do one quantum less than was checked.
     """
     if quantum <= 0.0:
         return value
-    return math.copysign(math.floor(abs(value) / quantum + 1e-9) * quantum, value)
+    steps = math.floor(abs(value) / quantum + 1e-9)
+    result = steps * quantum
+    if math.floor(result * (1.0 / quantum)) < steps:
+        result = np.nextafter(result, np.inf)
+    return math.copysign(result, value)
 
 
 @njit(cache=True)
