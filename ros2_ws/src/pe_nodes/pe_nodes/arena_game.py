@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from pe_core.robot import RobotModel
 from pe_core.rules import Outcome, body_margin, is_capture
 from pe_core.scenario import Layout
 from pe_core.unicycle import arc_step, half_angle_sinc, wrap_angle
+from pe_nodes.devices import Command, make_device
 from pe_nodes.episode import END, Episode
 
 # Per control step, from the domain randomisation of TurtleBot3; the absolute pose as a tracker gives it.
@@ -30,12 +32,16 @@ POSE_PERIOD = 0.1
 class Odometer:
     """What one robot's odometry says: pose in its own odom frame, twist of the last step; shape (5,).
 
-    Without lag and delay (``ideal``) the velocity is constant over a step and is reported as it is.
+    Without lag and delay (``ideal``) the velocity is constant over a step and is reported as it is.  Where omega is
+    a difference of wrapped yaws (``spikes``), a step over +-pi turns by 2 pi too much: TurtleBot3 reports
+    omega -+ 2 pi / dt, and adds the way at the middle of both headings, which then points backwards.
     """
 
     random: np.random.Generator
     noisy: bool
     ideal: bool
+    spikes: bool = False
+    period: float = 0.05
     reading: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros(5))
 
     def step(self, state: NDArray[np.float64], last: NDArray[np.float64], dt: float) -> None:
@@ -48,9 +54,15 @@ class Odometer:
             way = (state[0] - last[0]) * math.cos(middle) + (state[1] - last[1]) * math.sin(middle)
             v, omega = way / half_angle_sinc(0.5 * turn) / dt, turn / dt
         if self.noisy:
-            v += self.random.normal(0.0, POSITION_STEP) / dt
-            omega += self.random.normal(0.0, HEADING_STEP) / dt
+            # Independent steps: variances add up to those of a control step, ``period`` [s].
+            share = math.sqrt(dt / self.period)
+            v += share * self.random.normal(0.0, POSITION_STEP) / dt
+            omega += share * self.random.normal(0.0, HEADING_STEP) / dt
         x, y, theta = arc_step(self.reading[0], self.reading[1], self.reading[2], v, omega, dt)
+        difference = theta - self.reading[2]
+        if self.spikes and abs(difference) > math.pi:
+            omega = difference / dt
+            x, y = 2.0 * self.reading[0] - x, 2.0 * self.reading[1] - y
         self.reading[:] = (x, y, theta, v, omega)
 
     def absolute_pose(self, state: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -63,10 +75,13 @@ class Odometer:
 class ArenaGame:
     """One episode; index 0 is the pursuer, 1 the evader.
 
+    A control step is one tick, or as many as the fastest odometry wants; rules are judged at control steps.
+
     Attributes:
         plants: true states.
-        odometers: what odometry says.
-        steps, outcome, min_margin [m], violations (steps with a margin <= 0).
+        devices: what the bases make of commands.
+        odometers: what odometry says; readings: how often a control step; due: whose reading is of the last tick.
+        tick: [s]; ticks, steps, outcome, min_margin [m], violations (steps with a margin <= 0).
     """
 
     def __init__(
@@ -77,16 +92,31 @@ class ArenaGame:
         seed: int,
         episode: int,
         noisy: bool,
+        devices: tuple[str, str] = ("ideal", "ideal"),
+        lockstep: bool = True,
     ) -> None:
+        """``devices`` by name, see :func:`make_device`; in ``lockstep`` odometry comes at control steps only."""
         self.layout = layout
         self.config = config
         self.seed = seed
         self.robots = robots
         self.plants = (Plant(robots[0], layout.pursuer), Plant(robots[1], layout.evader))
+        self.devices = (make_device(devices[0], robots[0]), make_device(devices[1], robots[1]))
         self.odometers = tuple(
-            Odometer(generator(seed, episode, f"odometry/{role}"), noisy, robot.lag == 0.0 and robot.delay == 0.0)
-            for role, robot in zip(("pursuer", "evader"), robots, strict=True)
-        )
+            Odometer(
+                generator(seed, episode, f"odometry/{role}"), noisy, robot.lag == 0.0 and robot.delay == 0.0,
+                device.yaw_spikes, config.dt,
+            )
+            for role, robot, device in zip(("pursuer", "evader"), robots, self.devices, strict=True)
+        )  # fmt: skip
+        # Nearest to the rate of the real one that is a whole multiple of the control rate: 60 Hz for 62.
+        self.readings = [1 if lockstep else max(round(d.odometry_rate * config.dt), 1) for d in self.devices]
+        self.ticks_a_step = math.lcm(*self.readings)
+        self.tick = config.dt / self.ticks_a_step
+        self._ticks_a_reading = [self.ticks_a_step // n for n in self.readings]
+        self._read = [plant.state.copy() for plant in self.plants]
+        self.due = (True, True)
+        self.ticks = 0
         self.steps = 0
         self.outcome = Outcome.RUNNING
         self.min_margin = self.margin()
@@ -128,19 +158,42 @@ class ArenaGame:
         first, second = (plant.state for plant in self.plants)
         return math.hypot(first[0] - second[0], first[1] - second[1])
 
-    def step(self, commands: list[tuple[float, float]]) -> Outcome:
-        """One control step under the two commands (v, omega)."""
-        dt = self.config.dt
-        for plant, odometer, command in zip(self.plants, self.odometers, commands, strict=True):
-            last = plant.state.copy()
-            plant.step(command, dt)
-            odometer.step(plant.state, last, dt)
-        self.steps += 1
+    def receive(self, robot: int, command: Command) -> None:
+        """A command (v, omega) reaches a robot's base."""
+        self.devices[robot].receive(command[0], command[1], self.ticks * self.tick)
+
+    def step(self, commands: Sequence[Command] = ()) -> Outcome:
+        """One tick; ``commands`` (v, omega), where given, reach both robots just before it."""
+        for i, command in enumerate(commands):
+            self.receive(i, command)
+        now = self.ticks * self.tick
+        self.ticks += 1
+        due = []
+        for i, (plant, device) in enumerate(zip(self.plants, self.devices, strict=True)):
+            plant.follow(device.executed(now), self.tick)
+            due.append(self.ticks % self._ticks_a_reading[i] == 0)
+            if due[i]:
+                self.odometers[i].step(plant.state, self._read[i], self.tick * self._ticks_a_reading[i])
+                self._read[i][:] = plant.state
+        self.due = (due[0], due[1])
         margin = self.margin()
         self.min_margin = min(self.min_margin, margin)
+        if self.between_steps:
+            return self.outcome
+        self.steps += 1
         self.violations += margin <= 0.0
         if is_capture(self.plants[0].state, self.plants[1].state, self.config.capture_radius):
             self.outcome = Outcome.CAPTURE
         elif self.steps >= self.config.max_steps:
             self.outcome = Outcome.TIMEOUT
         return self.outcome
+
+    @property
+    def between_steps(self) -> bool:
+        """Whether the last tick ended between two control steps."""
+        return self.ticks % self.ticks_a_step != 0
+
+    def tick_ns(self) -> int:
+        """Length [ns] of the last tick; those of a control step add up to it exactly."""
+        step, part = round(self.config.dt * 1e9), (self.ticks - 1) % self.ticks_a_step
+        return (part + 1) * step // self.ticks_a_step - part * step // self.ticks_a_step

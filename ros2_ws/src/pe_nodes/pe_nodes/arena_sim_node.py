@@ -1,7 +1,7 @@
 """Arena simulator node: plays the robots' part, physics by pe_core.plant.
 
 ``rate`` 0 is lockstep: clock and odometry of t_k go out, both commands stamped t_k come back, the world steps.
-Any other rate steps from a wall timer with the command held last, as a base would.
+Any other rate steps from a wall timer; what a base does without a new command is up to its device.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class ArenaSimNode(GameNode):
         check_game(self._arena, *self._robots)
         self._game = self._make_game(settings.first_episode)
         self._index = settings.first_episode
-        self._topics = {role: RobotTopics(self, settings, role, self._on_command, self._on_ready) for role in ROLES}
+        self._topics = {
+            role: RobotTopics(self, settings, role, self._game, self._on_command, self._on_ready) for role in ROLES
+        }
         self.create_subscription(Header, "/episode_ready", self._on_ready, qos.EVENT)
         self._progress = Progress(settings.episodes)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._progress.on_diagnostics, qos.EVENT)
@@ -70,17 +72,17 @@ class ArenaSimNode(GameNode):
         self._missing: set[str] = set()
         self._playing = self._settled = False
         self._time_ns = NANO
-        self._commands = dict.fromkeys(ROLES, (0.0, 0.0))
         self._lockstep = Lockstep(ROLES, settings.answer_timeout)
         self._sent = self._shown = self._begun = 0.0
         self.create_timer(WATCH, self._watch, clock=self.steady)
         if settings.rate > 0.0:
-            self.create_timer(self._arena.dt / settings.rate, self._on_tick, clock=self.steady)
+            self.create_timer(self._game.tick / settings.rate, self._on_tick, clock=self.steady)
 
     def _make_game(self, index: int) -> ArenaGame:
         seed = self.settings.seed
         layout = sample_layout(self._scenario, self._arena, *self._robots, seed, index)
-        return ArenaGame(layout, self._arena, self._robots, seed, index, self.settings.noise != "none")
+        noisy, lockstep = self.settings.noise != "none", self.settings.rate == 0.0
+        return ArenaGame(layout, self._arena, self._robots, seed, index, noisy, self.settings.devices, lockstep)
 
     def activate(self) -> None:
         self._begin()
@@ -99,7 +101,6 @@ class ArenaSimNode(GameNode):
             self._index, self._time_ns, self._scenario.name, self.settings.speed_ratio
         )
         self._missing = set(self.settings.expected_nodes)
-        self._commands = dict.fromkeys(ROLES, (0.0, 0.0))
         self._begun = time.monotonic()
         self._announce()
         if not self._missing and self._settled:
@@ -129,11 +130,10 @@ class ArenaSimNode(GameNode):
 
     def _finish_episode(self, outcome: str) -> None:
         self._playing = False
-        game = self._game
         if self.episode is not None:
-            event = self.episode.announcement() | game.account(outcome)
+            event = self.episode.announcement() | self._game.account(outcome)
             self._episodes.publish(String(data=json.dumps(event)))
-        self._progress.show(self._index - self.settings.first_episode, game, outcome)
+        self._progress.show(self._index - self.settings.first_episode, self._game, outcome)
 
     def _next(self) -> None:
         self._index += 1
@@ -154,30 +154,32 @@ class ArenaSimNode(GameNode):
         self._lockstep.begin(time.monotonic())
         self._ask(ROLES)
         game = self._game
-        every = max(round(arena_game.POSE_PERIOD / self._arena.dt), 1)
-        for topics, plant, odometer in zip(self._topics.values(), game.plants, game.odometers, strict=True):
-            topics.publish_truth(self._time_ns, plant.state)
-            if game.steps % every == 0 and self.settings.noise != "none":
+        if game.between_steps:
+            return
+        self._publish_truth()
+        if self.settings.noise != "none" and game.steps % max(round(arena_game.POSE_PERIOD / self._arena.dt), 1) == 0:
+            for topics, plant, odometer in zip(self._topics.values(), game.plants, game.odometers, strict=True):
                 topics.publish_pose(self._time_ns, odometer.absolute_pose(plant.state))
+
+    def _publish_truth(self) -> None:
+        for topics, plant in zip(self._topics.values(), self._game.plants, strict=True):
+            topics.publish_truth(self._time_ns, plant.state)
 
     def _ask(self, roles: Iterable[str]) -> None:
         self._publish_clock(self._time_ns)
-        for role, odometer in zip(ROLES, self._game.odometers, strict=True):
-            if role in roles:
+        for role, odometer, due in zip(ROLES, self._game.odometers, self._game.due, strict=True):
+            if role in roles and due:
                 self._topics[role].publish_odometry(self._time_ns, odometer.reading)
 
     def _on_command(self, role: str, message: Any) -> None:
         v, omega = command_values(message)
         if not (math.isfinite(v) and math.isfinite(omega)):
-            self.get_logger().error(f"/{role}/cmd_vel is not finite: ignored", throttle_duration_sec=5.0)
+            self.get_logger().error(f"/{role}/cmd_vel is not finite", throttle_duration_sec=5.0)
+        answers = self._playing and self.settings.rate == 0.0
+        if answers and self.settings.stamped_cmd_vel and stamp_ns(message.header.stamp) != self._time_ns:
             return
-        if not self._playing or self.settings.rate > 0.0:
-            self._commands[role] = (v, omega)
-            return
-        if self.settings.stamped_cmd_vel and stamp_ns(message.header.stamp) != self._time_ns:
-            return
-        self._commands[role] = (v, omega)
-        if self._lockstep.answer(role):
+        self._game.receive(ROLES.index(role), (v, omega))
+        if answers and self._lockstep.answer(role):
             self._advance()
 
     def _on_tick(self) -> None:
@@ -185,14 +187,13 @@ class ArenaSimNode(GameNode):
             self._advance()
 
     def _advance(self) -> None:
-        outcome = self._game.step([self._commands[role] for role in ROLES])
-        self._time_ns += round(self._arena.dt * NANO)
+        outcome = self._game.step()
+        self._time_ns += self._game.tick_ns()
         if outcome is Outcome.RUNNING:
             self._publish_step()
             return
         self._publish_clock(self._time_ns)
-        for topics, plant in zip(self._topics.values(), self._game.plants, strict=True):
-            topics.publish_truth(self._time_ns, plant.state)
+        self._publish_truth()
         self._finish_episode(outcome.name.lower())
         self._next()
 
@@ -229,7 +230,7 @@ class ArenaSimNode(GameNode):
         for role in silent:
             waited = self._lockstep.waited(now)
             self.get_logger().error(describe_silence(role, waited, self.settings.expected_nodes, present))
-        self._advance()  # a base holds its last command
+        self._advance()
 
     def diagnose(self, now: float) -> tuple[Any, str, dict[str, str]]:
         values = {"episode": str(self._index), "time_s": f"{self._time_ns / NANO:.2f}"}

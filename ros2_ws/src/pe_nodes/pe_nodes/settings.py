@@ -8,6 +8,7 @@ from pe_core.config import ConfigurationError, check_range, quantity
 
 ROLES = ("pursuer", "evader")
 NOISE = ("none", "turtlebot3")
+DEVICES = ("ideal", "turtlebot3", "create3")
 RELIABILITIES = ("reliable", "best_effort", "latched")
 
 
@@ -101,6 +102,8 @@ class SimSettings:
     pursuer_robot: str = quantity("reference", description="robot profile of the pursuer")
     evader_robot: str = quantity("reference", description="robot profile of the evader")
     speed_ratio: float = quantity(1.0, low=0.1, high=3.0, description="evader's speed over the pursuer's")
+    pursuer_device: str = quantity("ideal", choices=DEVICES, description="whose habits the pursuer's base has")
+    evader_device: str = quantity("ideal", choices=DEVICES, description="whose habits the evader's base has")
     rate: float = quantity(
         1.0, low=0.0, high=100.0, description="simulated over wall time; 0: lockstep, as fast as it goes"
     )
@@ -119,6 +122,11 @@ class SimSettings:
 
     def __post_init__(self) -> None:
         check_range(self, type(self).__name__)
+
+    @property
+    def devices(self) -> tuple[str, str]:
+        """Devices of pursuer and evader."""
+        return self.pursuer_device, self.evader_device
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 
 from pe_nodes import arena_game, qos
 from pe_nodes.messages import Vector, command_type, set_odometry, set_planar_covariance, set_pose, set_stamp
-from pe_nodes.settings import SimSettings
+from pe_nodes.settings import ROLES, SimSettings
 from pe_nodes.transforms import TransformPublisher
 
 
@@ -25,10 +25,13 @@ class RobotTopics:
         node: Node,
         settings: SimSettings,
         role: str,
+        game: arena_game.ArenaGame,
         on_command: Callable[[str, Any], None],
         on_ready: Callable[[Header], None],
     ) -> None:
+        """What odometry looks like depends on the devices of ``game``, which every game of a run has."""
         self.role = role
+        device, readings = game.devices[ROLES.index(role)], game.readings[ROLES.index(role)]
         odom_frame = settings.odom_frame.replace("{ns}", role)
         base_frame = settings.base_frame.replace("{ns}", role)
         self._odometry = Odometry(child_frame_id=base_frame)
@@ -39,9 +42,10 @@ class RobotTopics:
         self._pose.header.frame_id = settings.map_frame
         noisy = settings.noise != "none"
         step = (arena_game.POSITION_STEP**2, arena_game.HEADING_STEP**2) if noisy else (1e-8, 1e-8)
-        rate = 400.0 if noisy else 1.0  # of a variance per step of 50 ms to one of velocity
-        set_planar_covariance(self._odometry.pose.covariance, step[0], 0.0, step[0], step[1])
-        set_planar_covariance(self._odometry.twist.covariance, rate * step[0], 0.0, 1e-8, rate * step[1])
+        rate = 400.0 * readings if noisy else 1.0  # of a variance per step of 50 ms to one of velocity
+        if not device.zero_covariance:
+            set_planar_covariance(self._odometry.pose.covariance, step[0], 0.0, step[0], step[1])
+            set_planar_covariance(self._odometry.twist.covariance, rate * step[0], 0.0, 1e-8, rate * step[1])
         set_planar_covariance(self._truth.pose.covariance, 1e-12, 0.0, 1e-12, 1e-12)
         set_planar_covariance(self._truth.twist.covariance, 1e-12, 0.0, 1e-12, 1e-12)
         self._odom = node.create_publisher(Odometry, f"/{role}/odom", qos.SENSOR)
