@@ -16,7 +16,7 @@ import pytest
 from tests.repository.sources import REPOSITORY, WORKSPACE, imports, package_folders
 from tests.repository.sources import ROS_PACKAGES as PACKAGES
 
-NODES = ("policy", "safety", "state_estimator", "arena_sim", "evaluation_recorder")
+NODES = ("policy", "safety", "state_estimator", "arena_sim", "watchdog", "evaluation_recorder")
 
 ROSDEP_KEYS = {
     "yaml": "python3-yaml",

@@ -23,6 +23,7 @@ setup(
             "safety = pe_nodes.safety_node:main",
             "state_estimator = pe_nodes.state_estimator_node:main",
             "arena_sim = pe_nodes.arena_sim_node:main",
+            "watchdog = pe_nodes.watchdog_node:main",
             "evaluation_recorder = pe_nodes.evaluation_recorder_node:main",
         ],
     },

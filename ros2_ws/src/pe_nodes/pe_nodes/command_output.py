@@ -17,7 +17,7 @@ _BURST_GAP = 0.01
 
 
 class CommandOutput:
-    """Publisher of cmd_vel.
+    """Publisher of cmd_vel, or of the topic of a driver behind it.
 
     Attributes:
         last: the command sent last (v, omega); last_wall: when [s], monotonic.
@@ -25,14 +25,15 @@ class CommandOutput:
         type_error: set where a subscriber wants the other message type, which would fail silently.
     """
 
-    def __init__(self, node: Node, stamped: bool, base_frame: str, dt: float) -> None:
+    def __init__(self, node: Node, stamped: bool, base_frame: str, dt: float, topic: str = "cmd_vel") -> None:
         kind = command_type(stamped)
         self._node = node
+        self._parameter = "stamped_cmd_vel" if topic == "cmd_vel" else "stamped_output"
         self._type = f"geometry_msgs/msg/{kind.__name__}"
         self._message = kind()
         if stamped:
             self._message.header.frame_id = base_frame
-        self._publisher = node.create_publisher(kind, "cmd_vel", qos.COMMAND)
+        self._publisher = node.create_publisher(kind, topic, qos.COMMAND)
         self.last: tuple[float, float] = ZERO
         self.last_wall = time.monotonic()
         self.periods = Timing(deadline=2.0 * dt)
@@ -64,7 +65,8 @@ class CommandOutput:
         wanted = {info.topic_type for info in self._node.get_subscriptions_info_by_topic(topic)} - {self._type}
         error = ""
         if wanted:
-            error = f"{topic} is {self._type}, but a subscriber wants {', '.join(sorted(wanted))}: set stamped_cmd_vel"
+            kinds = ", ".join(sorted(wanted))
+            error = f"{topic} is {self._type}, but a subscriber wants {kinds}: set {self._parameter}"
             if error != self.type_error:
                 self._node.get_logger().error(error)
         self.type_error = error

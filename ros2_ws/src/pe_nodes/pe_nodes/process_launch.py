@@ -40,6 +40,7 @@ MODULES = {
     "safety": "pe_nodes.safety_node",
     "state_estimator": "pe_nodes.state_estimator_node",
     "arena_sim": "pe_nodes.arena_sim_node",
+    "watchdog": "pe_nodes.watchdog_node",
     "evaluation_recorder": "pe_nodes.evaluation_recorder_node",
 }
 

@@ -91,6 +91,34 @@ class EstimatorSettings(RobotSettings):
 
 
 @dataclasses.dataclass(frozen=True)
+class WatchdogSettings:
+    """Parameters of the watchdog, which runs on the robot itself."""
+
+    role: str = quantity("pursuer", choices=ROLES, description="which of the two robots this is")
+    robot: str = quantity("reference", description="robot profile, config/robots/<name>.yaml or a path")
+    speed_ratio: float = quantity(1.0, low=0.1, high=3.0, description="evader's speed over the pursuer's")
+    timeout: float = quantity(
+        0.2, unit="s", low=0.05, high=5.0, description="zeros are sent this long after the last fresh command"
+    )
+    publish_rate: float = quantity(25.0, unit="Hz", low=20.0, high=100.0, description="rate of zeros while stopped")
+    synchronised_clocks: bool = quantity(
+        True, description="header stamps count too: the clocks of sender and robot agree"
+    )
+    future_tolerance: float = quantity(
+        0.1, unit="s", low=0.0, high=1.0, description="stamps further in the future are rejected"
+    )
+    limit_tolerance: float = quantity(
+        0.02, low=0.0, high=0.5, description="share of the limits by which a command may exceed them"
+    )
+    stamped_input: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
+    stamped_output: bool = quantity(True, description="the driver takes TwistStamped (Jazzy), not Twist")
+    base_frame: str = quantity("base_link", description="frame of the robot's body")
+
+    def __post_init__(self) -> None:
+        check_range(self, type(self).__name__)
+
+
+@dataclasses.dataclass(frozen=True)
 class SimSettings:
     """Parameters of the arena simulator."""
 
