@@ -34,6 +34,7 @@ def test_values_are_converted():
         ("safety:=barriernet", "no policy bundle with a BarrierNet head"),
         ("speed_ratio:=0.05", "allowed: 0 (the scenario's) or [0.1, 3]"),
         ("out:=", "allowed: a directory"),
+        ("device:=roomba", "one of auto, ideal, turtlebot3, create3"),
     ],
 )
 def test_what_is_not_allowed_is_refused_with_what_is(word, said):
@@ -42,9 +43,15 @@ def test_what_is_not_allowed_is_refused_with_what_is(word, said):
     assert said in str(caught.value)
 
 
+def test_a_watchdog_needs_wall_time():
+    with pytest.raises(ConfigurationError, match="a watchdog keeps wall time"):
+        parse(["watchdog:=true", "rate:=0"])
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
     [
+        ("device:=turtlebot3", "device turtlebot3: robot reference: track = 0.000 m: allowed: 0.160 m or 0.287 m"),
         ("robot:=turtlebot9", "known: reference, turtlebot3_burger"),
         ("arena:=moon", "known: reference, turtlebot3"),
         ("scenario:=zzz", "known: "),
@@ -99,6 +106,31 @@ def test_speed_ratio_comes_from_the_scenario_unless_given(tmp_path):
 )
 def test_arena_follows_the_robot(robot, arena):
     assert graph.check(parse([f"robot:={robot}"])).arena == arena
+
+
+def by_name(*words):
+    return {node.full_name: node for node in graph.records(parse(words))}
+
+
+def test_a_device_brings_its_frames():
+    nodes = by_name("device:=turtlebot3", "robot:=turtlebot3_burger")
+    assert nodes["/arena_sim"].parameters["evader_device"] == "turtlebot3"
+    assert nodes["/pursuer/safety"].parameters["base_frame"] == "pursuer/base_link"
+    nodes = by_name("device:=create3", "robot:=turtlebot4")
+    assert nodes["/pursuer/state_estimator"].parameters["odom_frame"] == "odom"
+    assert by_name()["/arena_sim"].parameters["pursuer_device"] == "ideal"
+
+
+def test_a_watchdog_stands_between_the_safety_node_and_the_base():
+    nodes = by_name("watchdog:=true", "rate:=0.5", "robot:=turtlebot3_burger", "stamped_cmd_vel:=false")
+    assert nodes["/arena_sim"].remappings == {
+        "/pursuer/cmd_vel": "/pursuer/driver/cmd_vel", "/evader/cmd_vel": "/evader/driver/cmd_vel"
+    }  # fmt: skip
+    watchdog = nodes["/evader/watchdog"].parameters
+    assert (watchdog["timeout"], watchdog["stamped_output"], watchdog["role"]) == (0.4, False, "evader")
+    recorded = nodes["/evaluation_recorder"].parameters["topics"]
+    assert "/pursuer/driver/cmd_vel geometry_msgs/msg/Twist reliable" in recorded
+    assert not any("watchdog" in name for name in by_name()), "the simulator's ideal base needs none"
 
 
 def test_prefixed_frames():

@@ -14,10 +14,11 @@ from pe_core.bundle import load_bundle
 from pe_core.robot import RobotModel, load_robot
 from pe_core.rules import check_game
 from pe_core.scenario import load_scenario, sample_layout
+from pe_nodes.devices import make_device
 from pe_nodes.launch_arguments import LaunchArguments
 from pe_nodes.manifest import manifest
 from pe_nodes.robot_models import scaled
-from pe_nodes.settings import ROLES
+from pe_nodes.settings import DRIVER_TOPIC, ROLES
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSE = "geometry_msgs/msg/PoseWithCovarianceStamped"
@@ -27,6 +28,7 @@ RECORDER = "evaluation_recorder"
 # In lockstep the simulator waits, so a slow machine must not look like a dead node.
 LOCKSTEP_GUARD = 3.0
 LOCKSTEP_ANSWER = 8.0
+WATCHDOG_TIMEOUT, WATCHDOG_TIMEOUT_MOST = 0.2, 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +71,8 @@ def check(arguments: LaunchArguments) -> Run:
     ratio = arguments.speed_ratio or scenario.speed_ratio
     robots = (robot, scaled(robot, ratio))
     check_game(arena, *robots)
+    for each in robots:
+        make_device(arguments.base, each)
     for role, bundle in (("pursuer", arguments.pursuer), ("evader", arguments.evader)):
         load_bundle(bundle, role, arena.dt)
     # A layout that leaves no room is refused here for the first episode, by the simulator for the others.
@@ -100,22 +104,29 @@ def records(arguments: LaunchArguments) -> list[NodeRecord]:
         "pursuer_robot": arguments.robot,
         "evader_robot": arguments.robot,
         "speed_ratio": run.speed_ratio,
+        "pursuer_device": arguments.base,
+        "evader_device": arguments.base,
         "rate": arguments.rate,
         "noise": arguments.noise,
         "stamped_cmd_vel": arguments.stamped_cmd_vel,
         "expected_nodes": expected,
         "answer_timeout": LOCKSTEP_ANSWER if lockstep else 1.0,
     }
-    if arguments.frames == "prefixed":
+    if arguments.prefixed:
         simulator |= {"odom_frame": "{ns}/odom", "base_frame": "{ns}/base_link"}
-    nodes.append(NodeRecord("pe_nodes", SIM, SIM, "/", simulator))
+    remappings = {}
+    if arguments.watchdog:
+        nodes += [_watchdog(run, role) for role in ROLES]
+        # As the driver of a robot with a watchdog: cmd_vel itself stays the safety node's.
+        remappings = {f"/{role}/cmd_vel": f"/{role}/{DRIVER_TOPIC}" for role in ROLES}
+    nodes.append(NodeRecord("pe_nodes", SIM, SIM, "/", simulator, remappings))
     return nodes
 
 
 def _robot(run: Run, role: str, dt: float) -> list[NodeRecord]:
     arguments = run.arguments
     lockstep = arguments.rate == 0.0
-    prefix = f"{role}/" if arguments.frames == "prefixed" else ""
+    prefix = f"{role}/" if arguments.prefixed else ""
     common: dict[str, Any] = {
         "use_sim_time": True,
         "role": role,
@@ -146,6 +157,22 @@ def _robot(run: Run, role: str, dt: float) -> list[NodeRecord]:
     ]
 
 
+def _watchdog(run: Run, role: str) -> NodeRecord:
+    arguments = run.arguments
+    parameters: dict[str, Any] = {
+        "use_sim_time": True,
+        "role": role,
+        "robot": arguments.robot,
+        "speed_ratio": run.speed_ratio,
+        # It counts wall time, in which a slow simulation sends fewer commands.
+        "timeout": min(WATCHDOG_TIMEOUT / min(arguments.rate, 1.0), WATCHDOG_TIMEOUT_MOST),
+        "stamped_input": arguments.stamped_cmd_vel,
+        "stamped_output": arguments.stamped_cmd_vel,
+        "base_frame": f"{role}/base_link" if arguments.prefixed else "base_link",
+    }
+    return NodeRecord("pe_nodes", "watchdog", "watchdog", f"/{role}", parameters)
+
+
 def recorded_topics(arguments: LaunchArguments) -> tuple[list[str], list[str]]:
     """(entries 'topic type reliability', topics that must have a publisher before an episode begins)."""
     stamped = arguments.stamped_cmd_vel
@@ -165,6 +192,8 @@ def recorded_topics(arguments: LaunchArguments) -> tuple[list[str], list[str]]:
             f"/{role}/safety/status {STATUS} latched",
             f"/{role}/initialpose {POSE} reliable",
         ]
+        if arguments.watchdog:
+            entries.append(f"/{role}/{DRIVER_TOPIC} {command} reliable")
         if arguments.noise != "none":
             entries.append(f"/{role}/pose {POSE} best_effort")
     return entries, [entry.split()[0] for entry in entries]

@@ -9,7 +9,7 @@ from typing import Any
 
 from pe_core.config import ConfigurationError, Quantity, convert, quantities, quantity
 from pe_core.paths import bundle_names, config_names
-from pe_nodes.settings import NOISE
+from pe_nodes.settings import DEVICES, NOISE
 
 _TRUE, _FALSE = ("true", "True", "1"), ("false", "False", "0")
 
@@ -33,7 +33,15 @@ class LaunchArguments:
     speed_ratio: float = quantity(
         0.0, low=0.0, high=3.0, description="evader's speed over the pursuer's; 0: the scenario's"
     )
-    frames: str = quantity("plain", choices=("plain", "prefixed"), description="frames odom or <namespace>/odom")
+    device: str = quantity(
+        "auto", choices=("auto", *DEVICES), description="base whose habits the simulated robots have; auto: ideal"
+    )
+    watchdog: bool = quantity(False, description="a watchdog between each safety node and the base, as on a robot")
+    frames: str = quantity(
+        "auto",
+        choices=("auto", "plain", "prefixed"),
+        description="frames odom or <namespace>/odom; auto: as the device has them",
+    )
     stamped_cmd_vel: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
     record: bool = quantity(True, description="record a bag, and report when the run is over")
     bag_size: int = quantity(
@@ -56,6 +64,20 @@ class LaunchArguments:
             raise ConfigurationError(f"speed_ratio = {self.speed_ratio!r}: allowed: 0 (the scenario's) or [0.1, 3]")
         if not self.out:
             raise ConfigurationError("out = '': allowed: a directory")
+        if self.watchdog and self.rate == 0.0:
+            raise ConfigurationError(
+                "watchdog = true: a watchdog keeps wall time, which rate = 0 does not: allowed: rate > 0"
+            )
+
+    @property
+    def base(self) -> str:
+        """The device that ``device`` stands for."""
+        return "ideal" if self.device == "auto" else self.device
+
+    @property
+    def prefixed(self) -> bool:
+        """Whether frames carry the robot's namespace."""
+        return self.frames == "prefixed" or (self.frames == "auto" and self.base == "turtlebot3")
 
 
 _NAMED: dict[str, Callable[[], list[str]]] = {

@@ -22,7 +22,7 @@ def manifest(
     """JSON-serialisable; kept in the bag under the key ``pe``.
 
     ``configuration_sha256`` is the hash of the canonical JSON of arena, scenario, robots and filter parameters,
-    as the in-process evaluator computes it; noise, which that has not, joins them where there is any.
+    as the in-process evaluator computes it; noise and a device, which that has not, join them where there are any.
     """
     safety = dataclasses.asdict(load_safety(arguments.safety))
     profiles = {
@@ -36,6 +36,8 @@ def manifest(
     }
     if arguments.noise != "none":
         configuration["noise"] = arguments.noise
+    if arguments.base != "ideal":
+        configuration["device"] = arguments.base
     names = {"pursuer": arguments.pursuer, "evader": arguments.evader}
     schemas = {role: load_bundle(name, role).schema for role, name in names.items()}
     canonical = json.dumps(configuration, sort_keys=True)

@@ -9,6 +9,8 @@ from pe_core.config import ConfigurationError, check_range, quantity
 ROLES = ("pursuer", "evader")
 NOISE = ("none", "turtlebot3")
 DEVICES = ("ideal", "turtlebot3", "create3")
+# What a driver with a watchdog before it listens to, below the robot's namespace.
+DRIVER_TOPIC = "driver/cmd_vel"
 RELIABILITIES = ("reliable", "best_effort", "latched")
 
 

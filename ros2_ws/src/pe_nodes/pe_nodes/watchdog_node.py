@@ -19,10 +19,9 @@ from pe_nodes.game_node import ERROR, OK, WARN, GameNode
 from pe_nodes.messages import command_type, command_values, stamp_ns
 from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import scaled
-from pe_nodes.settings import WatchdogSettings
+from pe_nodes.settings import DRIVER_TOPIC, WatchdogSettings
 from pe_nodes.timing import Rate
 
-DRIVER_TOPIC = "driver/cmd_vel"
 GRAPH_CHECK = 0.2
 
 
