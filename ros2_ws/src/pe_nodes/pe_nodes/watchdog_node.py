@@ -82,7 +82,7 @@ class WatchdogNode(GameNode):
         _, why = self._gate.command(now, time.monotonic())
         why = self._fault or why
         if why:
-            if why != self._why:
+            if self._output.last != ZERO:
                 self.get_logger().warning(f"stopped: {why}", throttle_duration_sec=2.0)
             self._output.send(now, ZERO)
         self._why = why
