@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pe_evaluation import bag_main
+from pe_evaluation.account import metrics_of
 from pe_evaluation.bag import read_run
 from pe_evaluation.metrics import ROLES
-from pe_evaluation.recorded import metrics_of
 from pe_evaluation.storage import BagError
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pe_evaluation.account import metrics_of
 from pe_evaluation.bag import read_run
 from pe_evaluation.metrics import ROLES
-from pe_evaluation.recorded import control_periods, metrics_of, odom_to_command, trace_of
+from pe_evaluation.recorded import control_periods, odom_to_command, trace_of
 
 
 def change_end(recording: Any, **values: Any) -> None:

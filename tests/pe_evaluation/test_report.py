@@ -100,7 +100,7 @@ def test_long_runs_show_the_first_and_the_worst(
     report_main.build(tmp_path)
     run = read_run(tmp_path)
     traces = [trace_of(run, episode) for episode in run.episodes]
-    chosen = {trace.episode.index for trace in choose(traces)}
+    chosen = set(choose([trace.record for trace in traces]))
     worst = min(traces, key=lambda trace: trace.record.min_margin).episode.index
     assert len(chosen) == 6
     assert {0, 1, 2, worst} <= chosen

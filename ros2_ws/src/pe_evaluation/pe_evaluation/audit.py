@@ -20,7 +20,7 @@ the robot's limits, and cmd_vel against the recorded command.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,18 @@ def audit_run(run: Run) -> dict[str, Any]:
     ``passed`` is None where there was nothing to check, and where differences may come from robots that are not
     those that were assumed for want of a manifest.
     """
+    parts = [audit_episode(run, episode, role) for role in ROLES for episode in run.episodes]
+    return audit_of(parts, run.profiles_known)
+
+
+def audit_episode(run: Run, episode: Episode, role: str) -> dict[str, Any]:
+    """The audit of one robot in one episode, for :func:`audit_of`."""
+    return _audit_robot(run.robots[role], run.robots[_other(role)], episode, role, _margin(run, role))
+
+
+def audit_of(parts: Sequence[dict[str, Any]], profiles_known: bool) -> dict[str, Any]:
+    """The audit of a run from those of its episodes; ``profiles_known``: see :class:`pe_evaluation.bag.Run`."""
     result: dict[str, Any] = {"cycles": 0, "max_barrier_difference": None, "barriers": {}}
-    parts = [
-        _audit_robot(run.robots[role], run.robots[_other(role)], episode, role, _margin(run, role))
-        for role in ROLES
-        for episode in run.episodes
-    ]
     worst: dict[str, float] = {}
     for part in parts:
         result["cycles"] += part["cycles"]
@@ -102,9 +108,9 @@ def audit_run(run: Run) -> dict[str, Any]:
     for key in ("unknown_barriers", "missing_barriers", "states_without_message", "commands_without_status"):
         result[key] = sum(part[key] for part in parts)
     result["worst"] = _worst(parts)
-    result["profiles_known"] = run.profiles_known
+    result["profiles_known"] = profiles_known
     result["passed"] = _verdict(result)
-    if result["passed"] is False and not run.profiles_known:
+    if result["passed"] is False and not profiles_known:
         result["passed"] = None
     return result
 
@@ -113,7 +119,7 @@ def _other(role: str) -> str:
     return ROLES[1 - ROLES.index(role)]
 
 
-def _worst(parts: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _worst(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     rows = [part["worst"] for part in parts if part["worst"] is not None]
     return max(rows, key=lambda row: row["difference"], default=None)
 

@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pe_core.config import ConfigurationError
-from pe_evaluation.bag import read_run
 from pe_evaluation.metrics import Metrics, write_json
-from pe_evaluation.recorded import metrics_of
 from pe_evaluation.storage import BagError
+from pe_evaluation.survey import Survey
 from pe_evaluation.tables import audit_line, rows_of, worst_line
 
 
@@ -25,15 +24,15 @@ def main(bag: Path | str, json: Path | str | None = None) -> int:
     """
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        run = read_run(bag)
-        metrics = metrics_of(run)
+        survey = Survey(bag)
+        metrics = survey.metrics()
         if json is not None:
             write_json(Path(json), metrics)
     except (BagError, ConfigurationError, OSError) as error:
         errors.print(f"error: {error}", style="bold red", markup=False)
         return 2
-    show(metrics, Console(highlight=False), str(run.path))
-    return 1 if not run.complete or metrics["differences"] or metrics["audit"]["passed"] is False else 0
+    show(metrics, Console(highlight=False), str(survey.head.path))
+    return 1 if not metrics["complete"] or metrics["differences"] or metrics["audit"]["passed"] is False else 0
 
 
 def show(metrics: Metrics, console: Console, title: str) -> None:

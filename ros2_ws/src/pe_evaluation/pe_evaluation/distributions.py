@@ -63,24 +63,74 @@ def _draw_histogram(axes: Axes, parts: Mapping[str, NDArray[np.float64]], title:
     axes.set_ylabel("control steps")
 
 
-def aggregate_figure(traces: Sequence[Trace]) -> Figure:
+BINS = np.linspace(-1.0, 1.0, 41)
+
+
+class ExtremeMap:
+    """Least or largest value in each cell of the arena, scaled to its half side."""
+
+    def __init__(self, pick: np.ufunc) -> None:
+        """``pick`` is ``np.minimum`` or ``np.maximum``."""
+        self.pick = pick
+        size = len(BINS) - 1
+        self._values = np.full((size, size), np.inf if pick is np.minimum else -np.inf)
+
+    def add(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+        """Values (n,) at scaled places (n, 2); what is not finite counts nowhere."""
+        known = np.isfinite(points).all(axis=1) & np.isfinite(values)
+        cells = np.clip(np.digitize(points[known], BINS) - 1, 0, len(BINS) - 2)
+        self.pick.at(self._values, (cells[:, 0], cells[:, 1]), values[known])
+
+    def image(self) -> NDArray[np.float64]:
+        """The map, NaN in cells nobody visited."""
+        return np.where(np.isfinite(self._values), self._values, np.nan)
+
+
+class Distributions:
+    """What the figures over all episodes need, gathered trace by trace: 16 bytes a sample, and maps of fixed size."""
+
+    def __init__(self) -> None:
+        self.episodes = 0
+        self.margins: dict[str, list[NDArray[np.float64]]] = {role: [] for role in ROLES}
+        self.least: list[float] = []
+        self.capture_times: list[float] = []
+        self.half_side = self.time_limit = 0.0
+        self.nearest = {role: ExtremeMap(np.minimum) for role in ROLES}
+        self.corrected = {role: ExtremeMap(np.maximum) for role in ROLES}
+
+    def add(self, trace: Trace) -> None:
+        """Take one episode."""
+        half = trace.episode.arena.half_side
+        self.episodes += 1
+        self.half_side = max(self.half_side, half)
+        self.time_limit = max(self.time_limit, trace.episode.max_time)
+        if math.isfinite(trace.record.min_margin):
+            self.least.append(trace.record.min_margin)
+        if trace.record.capture_time is not None:
+            self.capture_times.append(trace.record.capture_time)
+        for column, role in enumerate(ROLES):
+            margins, status = trace.margins[:, column], trace.status[role]
+            self.margins[role].append(margins.copy())
+            self.nearest[role].add(trace.poses[role][:, :2] / half, margins)
+            self.corrected[role].add(status.columns("state_x", "state_y") / half, status.column("correction"))
+
+
+def aggregate_figure(found: Distributions) -> Figure:
     """All episodes: margins of all samples, least margin of each episode, capture times."""
     with rc_context(STYLE):
         figure = Figure(figsize=(11.0, 2.5))
         margins = figure.add_axes((0.045, 0.19, 0.27, 0.64))
         least = figure.add_axes((0.38, 0.19, 0.27, 0.64))
         captures = figure.add_axes((0.715, 0.19, 0.27, 0.64))
-        top = max((0.5 * trace.episode.arena.half_side for trace in traces), default=1.0)
-        _draw_margin_histogram(margins, traces, top)
-        _draw_least_margins(least, traces)
-        _draw_capture_times(captures, traces)
+        _draw_margin_histogram(margins, found.margins, 0.5 * found.half_side or 1.0)
+        _draw_least_margins(least, found.least)
+        _draw_capture_times(captures, found.capture_times, found.episodes, found.time_limit or 1.0)
     return figure
 
 
-def _draw_margin_histogram(axes: Axes, traces: Sequence[Trace], top: float) -> None:
-    for column, role in enumerate(ROLES):
-        parts = [trace.margins[:, column] for trace in traces]
-        values = np.concatenate(parts) if parts else np.empty(0)
+def _draw_margin_histogram(axes: Axes, margins: Mapping[str, Sequence[NDArray[np.float64]]], top: float) -> None:
+    for role in ROLES:
+        values = np.concatenate(margins[role]) if margins[role] else np.empty(0)
         low = min(0.0, float(values.min(initial=0.0)))
         axes.hist(np.clip(values, low, top), np.linspace(low, top, 60).tolist(), color=COLOURS[role], alpha=0.55, lw=0,
                   label=role)  # fmt: skip
@@ -91,8 +141,8 @@ def _draw_margin_histogram(axes: Axes, traces: Sequence[Trace], top: float) -> N
     axes.legend(loc="upper right", ncols=2, handlelength=1.0, fontsize=6.5)
 
 
-def _draw_least_margins(axes: Axes, traces: Sequence[Trace]) -> None:
-    values = np.sort([trace.record.min_margin for trace in traces if math.isfinite(trace.record.min_margin)])
+def _draw_least_margins(axes: Axes, least: Sequence[float]) -> None:
+    values = np.sort(least)
     axes.set_title("Smallest margin of each episode, sorted")
     if not len(values):
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=FAINT)
@@ -106,10 +156,8 @@ def _draw_least_margins(axes: Axes, traces: Sequence[Trace]) -> None:
     axes.set_ylabel("margin [m]")
 
 
-def _draw_capture_times(axes: Axes, traces: Sequence[Trace]) -> None:
-    times = np.sort([t.record.capture_time for t in traces if t.record.capture_time is not None])
-    total = len(traces)
-    limit = max((trace.episode.max_time for trace in traces), default=1.0)
+def _draw_capture_times(axes: Axes, captures: Sequence[float], total: int, limit: float) -> None:
+    times = np.sort(captures)
     axes.set_title("Episodes captured by time")
     axes.set_xlim(0.0, limit)
     axes.set_ylim(0.0, 1.04)
@@ -123,39 +171,24 @@ def _draw_capture_times(axes: Axes, traces: Sequence[Trace]) -> None:
         )  # fmt: skip
 
 
-def heat_figure(traces: Sequence[Trace]) -> Figure:
+def heat_figure(found: Distributions) -> Figure:
     """Where in the arena (scaled to its half side) bodies come close, and where commands are corrected."""
     with rc_context(STYLE):
         figure = Figure(figsize=(11.0, 2.75))
         for i, role in enumerate(ROLES):
-            halves = [trace.episode.arena.half_side for trace in traces]
-            status = [trace.status[role] for trace in traces]
-            place = [trace.poses[role][:, :2] / half for trace, half in zip(traces, halves, strict=True)]
-            where = [rows.columns("state_x", "state_y") / half for rows, half in zip(status, halves, strict=True)]
-            margin = np.concatenate([trace.margins[:, i] for trace in traces])
-            size = np.concatenate([rows.column("correction") for rows in status])
-            _draw_heat(figure, 2 * i, role, "least margin [m]", np.concatenate(place), margin, np.minimum)
-            _draw_heat(figure, 2 * i + 1, role, "largest correction", np.concatenate(where), size, np.maximum)
+            _draw_heat(figure, 2 * i, role, "least margin [m]", found.nearest[role])
+            _draw_heat(figure, 2 * i + 1, role, "largest correction", found.corrected[role])
     return figure
 
 
-def _draw_heat(
-    figure: Figure,
-    panel: int,
-    role: str,
-    label: str,
-    points: NDArray[np.float64],
-    values: NDArray[np.float64],
-    pick: np.ufunc,
-) -> None:
-    bins = np.linspace(-1.0, 1.0, 41)
+def _draw_heat(figure: Figure, panel: int, role: str, label: str, found: ExtremeMap) -> None:
     left = 0.04 + 0.245 * panel
     axes = figure.add_axes((left, 0.13, 0.175, 0.75))
-    image = _extreme_map(points, values, bins, pick)
-    least = pick is np.minimum
+    image = found.image()
+    least = found.pick is np.minimum
     known = image[np.isfinite(image)]
     scale = Normalize(min(0.0, float(known.min(initial=0.0))), max(float(known.max(initial=0.0)), 0.01))
-    mesh = axes.pcolormesh(bins, bins, image.T, cmap="cividis" if least else "magma_r", norm=scale, rasterized=True)
+    mesh = axes.pcolormesh(BINS, BINS, image.T, cmap="cividis" if least else "magma_r", norm=scale, rasterized=True)
     axes.set_aspect("equal")
     axes.grid(False)
     axes.set_xticks([-1.0, 0.0, 1.0])
@@ -168,16 +201,3 @@ def _draw_heat(
     axes.set_title(f"{role.capitalize()}: {label}", color=COLOURS[role])
     bar = figure.colorbar(mesh, cax=figure.add_axes((left + 0.181, 0.2, 0.006, 0.6)))
     bar.outline.set_linewidth(0.5)
-
-
-def _extreme_map(
-    points: NDArray[np.float64], values: NDArray[np.float64], bins: NDArray[np.float64], pick: np.ufunc
-) -> NDArray[np.float64]:
-    """Least or largest value in each cell, NaN in cells nobody visited."""
-    known = np.isfinite(points).all(axis=1) & np.isfinite(values)
-    size = len(bins) - 1
-    cells = np.clip(np.digitize(points[known], bins) - 1, 0, size - 1)
-    worst = np.inf if pick is np.minimum else -np.inf
-    image = np.full((size, size), worst)
-    pick.at(image, (cells[:, 0], cells[:, 1]), values[known])
-    return np.where(np.isfinite(image), image, np.nan)

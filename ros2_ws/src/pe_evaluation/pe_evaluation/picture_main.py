@@ -10,10 +10,21 @@ import sys
 from pathlib import Path
 
 from pe_core.config import ConfigurationError
-from pe_evaluation.bag import read_run
+from pe_evaluation.bag import Run, RunReader
 from pe_evaluation.figures import chase_figure, episode_figure, save
 from pe_evaluation.recorded import trace_of
 from pe_evaluation.storage import BagError
+
+
+def _episode(path: Path, index: int | None) -> Run:
+    """The part of the run with the episode of that index, or with its first."""
+    reader = RunReader(path)
+    known = []
+    for part in reader.parts():
+        known += [episode.index for episode in part.episodes]
+        if part.episodes and index in (None, part.episodes[0].index):
+            return part
+    raise BagError(f"{reader.head.path}: has no episode {index}; known: {', '.join(map(str, known)) or 'none'}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,12 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help="with margins, barriers and commands over time")
     options = parser.parse_args(arguments)
     try:
-        run = read_run(options.bag)
-        known = {episode.index: episode for episode in run.episodes}
-        index = next(iter(known), None) if options.episode is None else options.episode
-        if index not in known:
-            raise BagError(f"{run.path}: has no episode {index}; known: {', '.join(map(str, known)) or 'none'}")
-        trace = trace_of(run, known[index])
+        run = _episode(options.bag, options.episode)
+        trace = trace_of(run, run.episodes[0])
         save((episode_figure if options.full else chase_figure)(run, trace), options.file)
     except (BagError, ConfigurationError, OSError, ValueError) as error:
         print(f"picture: {error}", file=sys.stderr)

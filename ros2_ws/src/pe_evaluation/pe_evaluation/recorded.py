@@ -1,4 +1,4 @@
-"""Metrics of a recorded run, from its bag alone.
+"""What a recorded run was, episode by episode, from its bag alone.
 
 Outcome, steps, margins and violations come from the true poses in ``ground_truth``; what the sim reported in
 its "end" events is compared with them and differences are named.  Interventions and tiers come from the
@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_evaluation.audit import audit_run
 from pe_evaluation.bag import Episode, Run, Status, Stream
 from pe_evaluation.metrics import (
     CAPTURE,
@@ -26,15 +25,10 @@ from pe_evaluation.metrics import (
     ROLES,
     TIMEOUT,
     EpisodeRecord,
-    Metrics,
     RobotCounts,
     body_margins,
     count_robot,
     count_violations,
-    episode_row,
-    identity_of,
-    latency,
-    summarise,
 )
 
 _MARGIN_TOLERANCE = 1e-9
@@ -177,34 +171,38 @@ def differences(trace: Trace) -> list[str]:
     return found
 
 
-def missing_samples(run: Run, traces: Sequence[Trace]) -> dict[str, int]:
-    """Control steps of all episodes for which a topic holds no message of that stamp, by topic; empty is good.
+def missing_samples(run: Run, traces: Sequence[Trace]) -> tuple[dict[str, int], set[str]]:
+    """By topic the control steps for which it holds no message of that stamp; and the topics that hold any.
 
     In lockstep every node answers every step, so what is missing was lost on the way to the recorder; in real
     time a node may also have had nothing to say.
     """
     missing: dict[str, int] = {}
-    for trace in traces:
-        episode, steps = trace.episode, trace.record.steps
-        period = round(episode.dt * 1e9)
-        for role in ROLES:
-            log = run.robots[role]
-            for name, stream in (
-                ("ground_truth", log.ground_truth),
-                ("odom", log.odom),
-                ("state", log.state),
-                ("cmd_vel_nominal", log.nominal),
-                ("cmd_vel", log.command),
-                ("safety/status", log.status),
-            ):
-                if not len(stream):
-                    continue
-                low, high = np.searchsorted(stream.stamp_ns, (episode.start_ns, episode.start_ns + steps * period))
-                found = np.unique((stream.stamp_ns[low:high] - episode.start_ns) // period).size
-                if found < steps:
-                    topic = f"/{role}/{name}"
-                    missing[topic] = missing.get(topic, 0) + steps - found
-    return missing
+    present: set[str] = set()
+    for role in ROLES:
+        log = run.robots[role]
+        streams: dict[str, Stream | Status] = {
+            "ground_truth": log.ground_truth,
+            "odom": log.odom,
+            "state": log.state,
+            "cmd_vel_nominal": log.nominal,
+            "cmd_vel": log.command,
+            "safety/status": log.status,
+        }
+        for name, stream in streams.items():
+            topic = f"/{role}/{name}"
+            missing[topic] = sum(_absent(stream.stamp_ns, trace) for trace in traces)
+            if len(stream):
+                present.add(topic)
+    return missing, present
+
+
+def _absent(stamp_ns: NDArray[np.int64], trace: Trace) -> int:
+    episode, steps = trace.episode, trace.record.steps
+    period = round(episode.dt * 1e9)
+    low, high = np.searchsorted(stamp_ns, (episode.start_ns, episode.start_ns + steps * period))
+    found = np.unique((stamp_ns[low:high] - episode.start_ns) // period).size
+    return max(steps - int(found), 0)
 
 
 def control_periods(run: Run) -> dict[str, NDArray[np.float64]]:
@@ -247,48 +245,3 @@ def odom_to_command(run: Run) -> dict[str, NDArray[np.float64]]:
 def solve_times(run: Run) -> dict[str, NDArray[np.float64]]:
     """Solve times that the safety nodes reported [us]."""
     return {role: run.robots[role].status.column("solve_time_us") for role in ROLES}
-
-
-def _latencies(parts: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
-    pooled: dict[str, Any] = dict(latency(np.concatenate([parts[role] for role in ROLES])))
-    for role in ROLES:
-        pooled[role] = latency(parts[role])
-    return pooled
-
-
-def identity_from(run: Run) -> dict[str, Any]:
-    """What ran, from the manifest in the bag's metadata."""
-    manifest = dict(run.manifest)
-    seeds = {episode.seed for episode in run.episodes}
-    keys = ("git_revision", "bundles", "configuration_sha256", "seed")
-    known = {key: manifest.pop(key, None) for key in keys}
-    if known["seed"] is None and len(seeds) == 1:
-        known["seed"] = seeds.pop()
-    return identity_of(**known, **{key: value for key, value in manifest.items() if key.isidentifier()})
-
-
-def metrics_of(run: Run, traces: list[Trace] | None = None) -> Metrics:
-    """The whole of ``metrics.json`` of a recorded run."""
-    traces = [trace_of(run, episode) for episode in run.episodes] if traces is None else traces
-    metrics = summarise([trace.record for trace in traces], identity_from(run))
-    metrics["control_period_ms"] = _latencies(control_periods(run))
-    metrics["odom_to_command_ms"] = _latencies(odom_to_command(run))
-    metrics["solve_time_us"] = _latencies(solve_times(run))
-    metrics["audit"] = audit_run(run)
-    metrics["differences"] = [line for trace in traces for line in differences(trace)]
-    metrics["missing_samples"] = missing_samples(run, traces)
-    metrics["warnings"] = [*run.warnings, *_losses(run, metrics)]
-    metrics["complete"] = run.complete
-    metrics["messages"] = run.messages
-    metrics["per_episode"] = [episode_row(trace.record) for trace in traces]
-    return metrics
-
-
-def _losses(run: Run, metrics: Metrics) -> list[str]:
-    arguments = run.manifest.get("arguments")
-    lockstep = isinstance(arguments, Mapping) and str(arguments.get("rate")) in ("0", "0.0")
-    missing = metrics["missing_samples"]
-    if not lockstep or not missing:
-        return []
-    parts = ", ".join(f"{topic} {count}" for topic, count in missing.items())
-    return [f"the recorder lost messages: of {metrics['steps']} steps are missing: {parts}"]

@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 from pe_evaluation.bag import Run
 from pe_evaluation.distributions import aggregate_figure, heat_figure, latency_figure
 from pe_evaluation.figures import episode_figure, svg
-from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, Metrics, RobotCounts, ratio
+from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, EpisodeRecord, Metrics, RobotCounts, ratio
 from pe_evaluation.page_style import STYLE_SHEET
-from pe_evaluation.recorded import Trace, control_periods, odom_to_command, solve_times
+from pe_evaluation.recorded import Trace
+from pe_evaluation.survey import Survey
 from pe_evaluation.tables import audit_line, percent, rows_of, unit, worst_line
 
 DETAILS_FIRST = 3
@@ -29,23 +30,24 @@ SIZE_MOST = 5_000_000
 HEAT_FROM = 10
 
 
-def render(run: Run, traces: Sequence[Trace], metrics: Metrics) -> str:
+def render(survey: Survey, metrics: Metrics) -> str:
     """The page."""
-    chosen = choose(traces)
+    head, records = survey.head, survey.records
+    chosen = choose(records)
     sections = [
-        _header(run, metrics),
+        _header(head, metrics),
         _notes(metrics),
         _section("Result", _aggregate(metrics)),
-        _section("Episodes", _episodes(traces, {trace.episode.index for trace in chosen})),
+        _section("Episodes", _episodes(records, set(chosen))),
     ]
-    if traces:
-        sections.append(_section("Distributions", _distributions(run, traces)))
+    if records:
+        sections.append(_section("Distributions", _distributions(survey)))
     sections.append(_section("Audit", _audit(metrics["audit"])))
-    sections.append(_section("What ran", _identity(metrics["identity"], run)))
+    sections.append(_section("What ran", _identity(metrics["identity"], head)))
     size = sum(map(len, sections))
     details = []
-    for trace in chosen:
-        detail = _detail(run, trace)
+    for index in chosen:
+        detail = _detail(head, survey.trace(index))
         # A page that a browser and a mail can carry is worth more than the last picture.
         if size + len(detail) > SIZE_MOST - 50_000:
             break
@@ -60,23 +62,27 @@ def render(run: Run, traces: Sequence[Trace], metrics: Metrics) -> str:
     )
 
 
-def choose(traces: Sequence[Trace]) -> list[Trace]:
-    """The episodes to show in detail: the first, and the worst in each respect; in order, at most six."""
-    if len(traces) <= DETAILS_MOST:
-        return list(traces)
-    shown = [trace for trace in traces if len(trace.time)]
-    known = sorted(shown, key=lambda trace: trace.record.min_margin)
+def choose(records: Sequence[EpisodeRecord]) -> list[int]:
+    """Indices of the episodes to show in detail: the first, and the worst in each respect; in order, at most six."""
+    if len(records) <= DETAILS_MOST:
+        return [record.index for record in records]
+    shown = [record for record in records if record.steps]
+    known = sorted((record for record in shown if record.min_margin == record.min_margin), key=_margin_of)
     worst = [
-        *[trace for trace in known if trace.record.violations][:2],
+        *[record for record in known if record.violations][:2],
         *known[:1],
-        *[trace for trace in shown if trace.record.outcome == TIMEOUT][:1],
-        *sorted(shown, key=lambda trace: -trace.record.steps)[:1],
+        *[record for record in shown if record.outcome == TIMEOUT][:1],
+        *sorted(shown, key=lambda record: -record.steps)[:1],
     ]
-    picked: dict[int, Trace] = {}
-    for trace in [*worst, *traces[:DETAILS_FIRST], *traces]:
+    picked: set[int] = set()
+    for record in [*worst, *records[:DETAILS_FIRST], *records]:
         if len(picked) < DETAILS_MOST:
-            picked.setdefault(trace.episode.index, trace)
-    return sorted(picked.values(), key=lambda trace: trace.episode.start_ns)
+            picked.add(record.index)
+    return [record.index for record in records if record.index in picked]
+
+
+def _margin_of(record: EpisodeRecord) -> float:
+    return record.min_margin
 
 
 _LEGEND = (
@@ -145,22 +151,21 @@ def _aggregate(metrics: Metrics) -> str:
     return _table((), ([html.escape(cell) for cell in row] for row in rows_of(metrics)), "facts")
 
 
-def _episodes(traces: Sequence[Trace], detailed: set[int]) -> str:
+def _episodes(records: Sequence[EpisodeRecord], detailed: set[int]) -> str:
     head = (
         "episode", "outcome", "time", "steps", "least margin", "violations",
         "interventions<br>pursuer", "interventions<br>evader", "relaxed", "backup", "largest<br>correction",
     )  # fmt: skip
-    rows = [_episode_row(trace, trace.episode.index in detailed) for trace in traces[:ROWS_MOST]]
+    rows = [_episode_row(record, record.index in detailed) for record in records[:ROWS_MOST]]
     table = _table(head, rows, "numbers")
-    if len(traces) > ROWS_MOST:
-        table += f'<p class="note">The first {ROWS_MOST} of {len(traces)}; metrics.json has all.</p>'
-    if len(traces) > 30:
-        return f"<details><summary>{len(traces)} episodes</summary>{table}</details>"
+    if len(records) > ROWS_MOST:
+        table += f'<p class="note">The first {ROWS_MOST} of {len(records)}; metrics.json has all.</p>'
+    if len(records) > 30:
+        return f"<details><summary>{len(records)} episodes</summary>{table}</details>"
     return table or '<p class="note">No episode was announced.</p>'
 
 
-def _episode_row(trace: Trace, linked: bool) -> list[str]:
-    record = trace.record
+def _episode_row(record: EpisodeRecord, linked: bool) -> list[str]:
     name = f'<a href="#episode-{record.index}">{record.index}</a>' if linked else str(record.index)
     counts = [record.robots.get(role, RobotCounts(0)) for role in ROLES]
     kind = {CAPTURE: "capture", TIMEOUT: "timeout"}.get(record.outcome, "other")
@@ -188,18 +193,19 @@ def _detail(run: Run, trace: Trace) -> str:
     return f'<article id="episode-{record.index}"><h3>{html.escape(title)}</h3>{picture}</article>'
 
 
-def _distributions(run: Run, traces: Sequence[Trace]) -> str:
+def _distributions(survey: Survey) -> str:
     times = {
-        "Control period [ms]": control_periods(run),
-        "Odometry to command [ms]": odom_to_command(run),
-        "Filter solve time [µs]": solve_times(run),
+        "Control period [ms]": survey.account.times("control_period_ms"),
+        "Odometry to command [ms]": survey.account.times("odom_to_command_ms"),
+        "Filter solve time [µs]": survey.account.times("solve_time_us"),
     }
+    found = survey.distributions
     parts = [
-        _image(lambda: aggregate_figure(traces), "margins and capture times"),
+        _image(lambda: aggregate_figure(found), "margins and capture times"),
         _image(lambda: latency_figure(times), "latencies"),
     ]
-    if len(traces) >= HEAT_FROM:
-        parts.append(_image(lambda: heat_figure(traces), "maps of margins and corrections"))
+    if found.episodes >= HEAT_FROM:
+        parts.append(_image(lambda: heat_figure(found), "maps of margins and corrections"))
     return "".join(parts)
 
 

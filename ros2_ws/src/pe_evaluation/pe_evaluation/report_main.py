@@ -33,19 +33,16 @@ def build(out: Path) -> dict[str, Any]:
         BagError: the bag cannot be read.
         OSError: a file cannot be written.
     """
-    from pe_evaluation.bag import read_run, without_collection
     from pe_evaluation.metrics import write_json, write_text
-    from pe_evaluation.recorded import metrics_of, trace_of
+    from pe_evaluation.survey import Survey
 
-    run = read_run(out / "bag")
-    traces = [trace_of(run, episode) for episode in run.episodes]
-    metrics = metrics_of(run, traces)
+    survey = Survey(out / "bag")
+    metrics = survey.metrics()
     # The numbers are on disk before the pictures are tried.
     write_json(out / "metrics.json", metrics)
     from pe_evaluation.report import render
 
-    with without_collection():
-        page = render(run, traces, metrics)
+    page = render(survey, metrics)
     write_text(out / "report.html", page)
     return dict(metrics)
 

@@ -1,55 +1,129 @@
-"""Raw messages of a recorded bag, whole or broken.
+"""Raw messages of a recorded bag: one file or many, closed or not, with or without its metadata.yaml.
 
-A bag that was closed is read by ``rosbags``.  An MCAP file without its footer (the recorder was killed, the
-disk was full) is refused by every reader that starts from the index, so it is scanned from its beginning
-instead: records are (opcode u8, length u64, content), messages lie in chunks, what is whole is taken.
+MCAP files are scanned from their beginning, one after the other (:mod:`pe_evaluation.mcap_scan`), so that a bag whose
+recorder was killed is read by the same code as a whole one.  Everything else (SQLite, messages compressed one by
+one) is read by ``rosbags``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime
 import json
-import mmap
-import struct
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from rosbags.rosbag2 import Reader
 
-MAGIC = b"\x89MCAP0\r\n"
-_FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _METADATA = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0C
+from pe_evaluation.mcap_scan import FOREVER, FileScan, Message, NotMcapError
+
+__all__ = ["FOREVER", "BagError", "Message", "RawBag", "locate", "open_bag"]
 
 
 class BagError(ValueError):
     """A bag cannot be read at all, or is not a recorded game; the message says what it is."""
 
 
-class Message(NamedTuple):
-    """One recorded message, still serialised (CDR); ``log_ns`` is the wall time of receipt."""
-
-    topic: str
-    type: str
-    log_ns: int
-    data: bytes
-
-
 @dataclasses.dataclass
 class RawBag:
-    """The wanted messages of a bag, with what the reader has to say about it.
+    """A bag that can be read any number of times.
 
-    ``topics`` are all topics of the bag with their types, ``count`` all its messages, wanted or not.
+    What it holds is known when :meth:`messages` has been exhausted once: ``topics``, all topics with their types;
+    ``count``, all messages, wanted or not; ``complete``, whether nothing is missing; ``warnings``, what is.
+    ``custom`` is the recorder's own data, decoded from JSON where it is that.
     """
 
     path: Path
-    wanted: Collection[str]
-    messages: list[Message]
-    topics: dict[str, str]
+    files: list[Path]
     custom: dict[str, Any]
+    topics: dict[str, str] = dataclasses.field(default_factory=dict)
     count: int = 0
     complete: bool = True
     warnings: list[str] = dataclasses.field(default_factory=list)
+    scans: list[FileScan] = dataclasses.field(default_factory=list)
+    expected: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def messages(self, wanted: Collection[str]) -> Iterator[Message]:
+        """Every message on the ``wanted`` topics, file by file, in the order in which they were recorded.
+
+        Raises:
+            BagError: nothing can be read.
+        """
+        if not self.scans:
+            yield from self._by_library(wanted)
+            return
+        self.count = 0
+        unreadable = []
+        for scan in self.scans:
+            try:
+                yield from scan.messages(wanted)
+            except NotMcapError as error:
+                unreadable.append(f"{scan.path}: {error}")
+                if len(unreadable) == len(self.scans):
+                    raise BagError("; ".join(unreadable)) from error
+                self.lack(f"{scan.path.name} {error}")
+                continue
+            self._account(scan)
+
+    def between(self, wanted: Collection[str], first_ns: int, last_ns: int) -> Iterator[Message]:
+        """The messages logged within [first_ns, last_ns]; to be called after :meth:`messages` was exhausted."""
+        if not self.scans:
+            found = self._by_library(wanted)
+            yield from (message for message in found if first_ns <= message.log_ns <= last_ns)
+            return
+        for scan in self.scans:
+            if scan.count and scan.last_ns >= first_ns:
+                again = dataclasses.replace(scan)
+                yield from again.messages(wanted, first_ns, last_ns)
+
+    def _account(self, scan: FileScan) -> None:
+        self.count += scan.count
+        self.topics.update(scan.topics)
+        name = scan.path.name
+        for reason in scan.damaged[:3]:
+            self.lack(f"{name}: a damaged chunk was left out: {reason}")
+        if len(scan.damaged) > 3:
+            self.lack(f"{name}: {len(scan.damaged)} chunks are damaged in all")
+        expected = self.expected.get(name)
+        lost = (
+            ""
+            if expected is None or expected == scan.count
+            else f"; {expected - scan.count} of {expected} are lost"
+        )
+        if not scan.closed:
+            until = f", the last received at {_wall(scan.last_ns)}" if scan.count else ""
+            behind = f"{scan.unread} bytes behind them cannot" if scan.unread else "nothing lies behind them"
+            self.lack(
+                f"{name} is truncated (the recorder was killed, or the disk was full): {scan.count} messages could be "
+                f"read{until}, {behind}{lost or '; what came later is lost, of a killed recorder about a second'}"
+            )
+        elif lost:
+            self.lack(f"{name} holds {scan.count} messages{lost}")
+
+    def lack(self, line: str) -> None:
+        """Note that something is missing."""
+        self.complete = False
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+    def _by_library(self, wanted: Collection[str]) -> Iterator[Message]:
+        try:
+            with Reader(self.path) as reader:
+                self.topics = {connection.topic: connection.msgtype for connection in reader.connections}
+                self.count = reader.message_count
+                chosen = [connection for connection in reader.connections if connection.topic in wanted]
+                # An empty choice would mean all topics to the reader.
+                for connection, stamp, data in reader.messages(chosen) if chosen else ():
+                    yield Message(connection.topic, connection.msgtype, stamp, bytes(data))
+        except (BagError, GeneratorExit):
+            raise
+        except Exception as error:  # noqa: BLE001  # on damaged files rosbags raises more than its ReaderError
+            reason = str(error).rstrip(".") or type(error).__name__
+            raise BagError(f"{self.path}: cannot be read: {reason}") from error
 
 
 def locate(path: Path) -> Path:
@@ -69,196 +143,85 @@ def locate(path: Path) -> Path:
     return path
 
 
-def _storage_files(path: Path) -> list[Path]:
-    return sorted(file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
-
-
-def read_raw(path: Path, wanted: Collection[str]) -> RawBag:
-    """The messages on the ``wanted`` topics of the bag at ``path`` (see :func:`locate`).
+def open_bag(path: Path) -> RawBag:
+    """The bag at ``path`` (see :func:`locate`), its messages unread.
 
     Raises:
-        BagError: nothing can be read.
+        BagError: there is no bag.
     """
     path = locate(path)
-    try:
-        return _read_closed(path, wanted)
-    except Exception as error:  # noqa: BLE001  # on damaged files rosbags raises more than its ReaderError
-        reason = str(error).rstrip(".") or type(error).__name__
-    files = [path] if path.is_file() else _storage_files(path)
-    if any(file.suffix != ".mcap" for file in files):
-        raise BagError(f"{path}: cannot be read: {reason}")
-    bag = RawBag(path, wanted, [], {}, {})
-    for file in files:
-        scan_mcap(file, bag)
-    metadata = path / "metadata.yaml"
-    if path.is_dir() and not metadata.exists():
+    if path.is_file():
+        return _with_scans(RawBag(path, [path], {}))
+    files = _storage_files(path)
+    text = path / "metadata.yaml"
+    information = _information(text.read_text(errors="replace")) if text.exists() else {}
+    listed = [path / Path(str(name)).name for name in information.get("relative_file_paths") or ()]
+    bag = RawBag(path, [file for file in listed if file.exists()] or files, custom_of(information))
+    for file in listed:
+        if not file.exists():
+            bag.lack(f"{file.name} is missing, with all its messages")
+    if not text.exists():
         bag.warnings.append("metadata.yaml is missing: the recorder was not closed; its records were scanned")
-    elif path.is_dir():
-        bag.custom.update(_custom_of(metadata.read_text(errors="replace")))
-    if not bag.complete:
-        bag.warnings.append(f"the bag is truncated: {bag.count} messages could still be read")
+        numbers = [number for number in map(_number, files) if number is not None]
+        for number in sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers)):
+            bag.lack(f"file {number} of the bag is missing, with all its messages")
+    elif not information:
+        bag.warnings.append("metadata.yaml cannot be understood; the files were scanned")
+    for entry in information.get("files") or ():
+        if isinstance(entry, Mapping) and isinstance(entry.get("message_count"), int):
+            bag.expected[Path(str(entry.get("path"))).name] = entry["message_count"]
+    mode = str(information.get("compression_mode") or "none").lower()
+    return _with_scans(bag) if mode == "none" else bag
+
+
+def _with_scans(bag: RawBag) -> RawBag:
+    if all(file.suffix == ".mcap" for file in bag.files):
+        bag.scans = [FileScan(file) for file in bag.files]
+        for scan in bag.scans if not bag.custom else ():
+            # The recorder writes it at the beginning of each file, others at the end of a closed one.
+            with contextlib.suppress(NotMcapError):
+                scan.peek()
+            said = scan.metadata.get("rosbag2", {}).get("serialized_metadata", "")
+            bag.custom = custom_of(_information(said))
+            if bag.custom:
+                break
     return bag
 
 
-def _read_closed(path: Path, wanted: Collection[str]) -> RawBag:
-    with Reader(path) as reader:
-        topics = {connection.topic: connection.msgtype for connection in reader.connections}
-        chosen = [connection for connection in reader.connections if connection.topic in wanted]
-        # An empty choice would mean all topics to the reader.
-        messages = [
-            Message(connection.topic, connection.msgtype, stamp, bytes(data))
-            for connection, stamp, data in (reader.messages(chosen) if chosen else ())
-        ]
-        count = reader.message_count
-        metadata = getattr(reader.storage, "metadata", None)
-        custom = dict(getattr(metadata, "custom", None) or {})
-    return RawBag(path, wanted, messages, topics, _decode_custom(custom), count)
+def _storage_files(path: Path) -> list[Path]:
+    found = (file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
+    return sorted(found, key=lambda file: (_number(file) if _number(file) is not None else -1, file.name))
 
 
-def _decode_custom(custom: dict[str, Any]) -> dict[str, Any]:
-    decoded: dict[str, Any] = {}
-    for key, value in custom.items():
-        try:
-            decoded[key] = json.loads(value) if isinstance(value, str) else value
-        except json.JSONDecodeError:
-            decoded[key] = value
-    return decoded
+def _number(file: Path) -> int | None:
+    """The number that rosbag2 gives a file of a bag: ``<name>_<number>.mcap``."""
+    match = re.search(r"_(\d+)$", file.stem)
+    return int(match[1]) if match else None
 
 
-def _custom_of(text: str) -> dict[str, Any]:
-    """The custom data in rosbag2 metadata (YAML), empty where it cannot be understood."""
+def _wall(log_ns: int) -> str:
+    return datetime.datetime.fromtimestamp(log_ns / 1e9, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
+
+
+def _information(text: str) -> dict[str, Any]:
+    """rosbag2 metadata (YAML), empty where it cannot be understood."""
     try:
         document = yaml.safe_load(text)
-        document = document.get("rosbag2_bagfile_information", document)
-        return _decode_custom(document.get("custom_data") or {})
-    except (yaml.YAMLError, AttributeError):
+    except yaml.YAMLError:
         return {}
+    if isinstance(document, dict):
+        inner = document.get("rosbag2_bagfile_information", document)
+        return inner if isinstance(inner, dict) else {}
+    return {}
 
 
-def scan_mcap(file: Path, bag: RawBag) -> None:
-    """Add to ``bag`` every whole message on its wanted topics in an MCAP file, in the order of the file.
-
-    Raises:
-        BagError: the file is empty or no MCAP file.
-    """
-    if file.stat().st_size == 0:
-        raise BagError(f"{file}: is empty: the recorder was stopped before it wrote anything")
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        if view[: len(MAGIC)] != MAGIC:
-            raise BagError(f"{file}: is not an MCAP file")
-        scan = _Scan(bag)
+def custom_of(information: Mapping[str, Any]) -> dict[str, Any]:
+    """The custom data in rosbag2 metadata, decoded from JSON where it is that."""
+    decoded: dict[str, Any] = {}
+    custom = information.get("custom_data")
+    for key, value in custom.items() if isinstance(custom, Mapping) else ():
         try:
-            closed = scan.records(memoryview(view)[len(MAGIC) :].tobytes())
-        except (struct.error, RecursionError) as error:
-            bag.warnings.append(f"{file.name}: damaged record: {error}")
-            closed = False
-    if not (closed and scan.footer):
-        bag.complete = False
-
-
-class _Scan:
-    """Walks over MCAP records; remembers channels, collects messages and the bag's own metadata."""
-
-    def __init__(self, bag: RawBag) -> None:
-        self.bag = bag
-        self.footer = False
-        self._schemas: dict[int, str] = {0: ""}
-        self._channels: dict[int, tuple[str, str]] = {}
-
-    def records(self, data: bytes) -> bool:
-        """Take every whole record; False where the last one is cut off."""
-        for opcode, content, whole in _split(data):
-            if opcode == _MESSAGE and whole:
-                self._message(content)
-            elif opcode == _CHUNK:
-                if not self._chunk(content, whole):
-                    return False
-            elif not whole:
-                return False
-            elif opcode == _SCHEMA:
-                number = struct.unpack_from("<H", content)[0]
-                self._schemas[number] = _text(content, 2)[0]
-            elif opcode == _CHANNEL:
-                number, schema = struct.unpack_from("<HH", content)
-                self._channels[number] = (_text(content, 4)[0], self._schemas.get(schema, ""))
-                self.bag.topics[self._channels[number][0]] = self._channels[number][1]
-            elif opcode == _METADATA:
-                self._metadata(content)
-            elif opcode == _FOOTER:
-                self.footer = True
-                return True
-            if not whole:
-                return False
-        return True
-
-    def _message(self, content: bytes) -> None:
-        channel, _, log_ns, _ = struct.unpack_from("<HIQQ", content)
-        if channel in self._channels:
-            topic, kind = self._channels[channel]
-            self.bag.count += 1
-            if topic in self.bag.wanted:
-                self.bag.messages.append(Message(topic, kind, log_ns, content[22:]))
-
-    def _chunk(self, content: bytes, whole: bool) -> bool:
-        if len(content) < 40:
-            return False
-        compression, offset = _text(content, 28)
-        payload = content[offset + 8 :]
-        if compression == "":
-            return self.records(payload) and whole
-        if not whole:
-            return False
-        try:
-            self.records(_decompress(compression, payload))
-        except Exception as error:  # noqa: BLE001  # each codec has its own errors; a damaged chunk is skipped
-            self.bag.warnings.append(f"a damaged chunk was left out: {error}")
-            self.bag.complete = False
-        return True
-
-    def _metadata(self, content: bytes) -> None:
-        name, offset = _text(content, 0)
-        if name != "rosbag2":
-            return
-        end = offset + 4 + struct.unpack_from("<I", content, offset)[0]
-        offset += 4
-        while offset < end:
-            key, offset = _text(content, offset)
-            value, offset = _text(content, offset)
-            if key == "serialized_metadata":
-                self.bag.custom.update(_custom_of(value))
-
-
-def _split(data: bytes) -> Iterator[tuple[int, bytes, bool]]:
-    """(opcode, content, whether it is whole) for every record in ``data``."""
-    offset = 0
-    while offset < len(data):
-        if data[offset : offset + len(MAGIC)] == MAGIC:
-            return
-        if offset + 9 > len(data):
-            yield 0, b"", False
-            return
-        opcode, length = data[offset], struct.unpack_from("<Q", data, offset + 1)[0]
-        offset += 9
-        content = data[offset : offset + length]
-        yield opcode, content, len(content) == length
-        offset += length
-
-
-def _text(data: bytes, offset: int) -> tuple[str, int]:
-    """A length-prefixed string and the offset behind it."""
-    size = struct.unpack_from("<I", data, offset)[0]
-    end = offset + 4 + size
-    return data[offset + 4 : end].decode("utf-8", "replace"), end
-
-
-def _decompress(compression: str, payload: bytes) -> bytes:
-    # Both codecs come with rosbags; the closed-bag path uses the same ones.
-    if compression == "lz4":
-        import lz4.frame  # type: ignore[import-untyped]
-
-        return bytes(lz4.frame.decompress(payload))
-    if compression == "zstd":
-        from backports import zstd
-
-        return bytes(zstd.decompress(payload))
-    raise ValueError(f"compression '{compression}' is unknown")
+            decoded[str(key)] = json.loads(value) if isinstance(value, str) else value
+        except json.JSONDecodeError:
+            decoded[str(key)] = value
+    return decoded
