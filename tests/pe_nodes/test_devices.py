@@ -7,9 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from pe_core.arena import Arena
 from pe_core.config import ConfigurationError
 from pe_core.robot import executed_command, load_robot
 from pe_nodes.devices import BURGER, Create3, Create3Firmware, TurtleBot3, make_device
+from pe_safety.filter import SafetyFilter
+from pe_safety.parameters import load_safety
 
 MODELS = ("turtlebot3_burger", "turtlebot3_waffle")
 
@@ -97,6 +100,35 @@ def test_the_wheel_clamp_never_acts_within_the_filters_diamond(name):
     assert acted > 1000
     assert robot.wheel_speed_max <= device.firmware.wheel_limit
     assert robot.v_max <= device.firmware.v_limit and robot.omega_max <= device.firmware.omega_limit
+
+
+@pytest.mark.parametrize(
+    ("device", "name"), [("turtlebot3", MODELS[0]), ("turtlebot3", MODELS[1]), ("create3", "turtlebot4")]
+)
+def test_a_base_does_what_the_filter_sends(device, name):
+    """The wheel-speed rows of the QP hold: no base clamps, scales or refuses what comes out of the filter."""
+    robot, base = load_robot(name), make_device(device, load_robot(name))
+    unit = base.firmware.wheel_unit if isinstance(base, TurtleBot3) else 1e-12
+    safety = SafetyFilter(load_safety("rcbf"), robot, robot, 0.05)
+    arena = Arena(2.5, np.array([[0.3, 0.2, 0.3]]))
+    random = np.random.default_rng(7)
+    corrected = tight = 0
+    for _ in range(400):
+        own = np.array([*random.uniform(-1.9, 1.9, 2), random.uniform(-math.pi, math.pi), 0.0, 0.0])
+        other = np.array([*random.uniform(-1.9, 1.9, 2), 0.0, 0.0, 0.0])
+        nominal = executed_command(robot.v_max, random.choice((-1.0, 1.0)) * random.uniform(0.0, 3.0), robot.as_array())
+        result = safety.step(own, nominal, other, arena, opponent_age=0.0)
+        wanted = result.command
+        got = after(base, *wanted)
+        wheels = abs(wanted[0]) + 0.5 * robot.track * abs(wanted[1])
+        assert wheels <= robot.wheel_speed_max + 1e-9
+        # Relaxed and backup commands may lie off the grid of TurtleBot3.
+        grid = 0.0 if result.tier == 0 else max(robot.v_quantum, robot.omega_quantum)
+        assert abs(got[0] - wanted[0]) <= unit + grid
+        assert abs(got[1] - wanted[1]) <= 2.0 * unit / robot.track + grid
+        corrected += result.intervened
+        tight += wheels > 0.97 * robot.wheel_speed_max
+    assert corrected > 20 and tight > 100
 
 
 def test_create3_refuses_reverse_and_zeroes_both():
