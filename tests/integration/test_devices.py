@@ -5,6 +5,7 @@ The pursuer's base is a TurtleBot3 Burger, the evader's a Create 3.  Times are t
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
 
 from pe_nodes import qos
 from pe_nodes.messages import odometry_values, set_command, stamp_ns
@@ -163,3 +166,34 @@ def test_turtlebot3_takes_what_is_not_finite(bench):
     assert np.abs(bench.velocity("evader")).max() < RESTING
     bench.simulator.terminate()
     assert bench.simulator.wait(5) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "frame"),
+    [
+        (("device:=turtlebot3", "robot:=turtlebot3_burger", "rate:=0"), "pursuer/odom"),
+        (("device:=create3", "robot:=turtlebot4", "rate:=3", "watchdog:=true"), "odom"),
+    ],
+)
+def test_an_episode_between_two_of_them(processes, tmp_path, words, frame):
+    out, scenario = tmp_path / "out", tmp_path / "near.yaml"
+    scenario.write_text(
+        "name: near\nreference_half_side: 3.0\nobstacles: [[0.0, 0.9, 0.3]]\n"
+        "pursuer: [-0.8, 0.0, 90.0]\nevader: [0.8, 0.4, 180.0]\n"
+    )
+    process = processes.launch(*words, "evader:=random", f"scenario:={scenario}", f"out:={out}")
+    assert process.wait(120) == 0, processes.output(process)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["episodes"], metrics["violations"], metrics["infeasible"]) == (1, 0, 0)
+    assert metrics["min_margin_m"] > 0.0
+    assert metrics["audit"]["passed"] is True, metrics["audit"]
+    store = get_typestore(Stores.ROS2_JAZZY)
+    with Reader(out / "bag") as reader:
+        counts = {connection.topic: connection.msgcount for connection in reader.connections}
+        connections = [c for c in reader.connections if c.topic == "/pursuer/odom"]
+        _, _, data = next(reader.messages(connections))
+        first = store.deserialize_cdr(data, connections[0].msgtype)
+    assert first.header.frame_id == frame
+    if "device:=create3" in words:
+        assert counts["/pursuer/odom"] > 2.5 * counts["/pursuer/cmd_vel_nominal"], "the policy keeps its period"
+        assert counts["/pursuer/driver/cmd_vel"] > 0.8 * counts["/pursuer/cmd_vel_nominal"]
