@@ -57,7 +57,7 @@ class ArenaSimNode(GameNode):
         robots = (load_robot(settings.pursuer_robot), load_robot(settings.evader_robot))
         self._robots = (robots[0], scaled(robots[1], settings.speed_ratio))
         check_game(self._arena, *self._robots)
-        self._game = self._make_game(settings.first_episode)
+        self._game = self._make_game(settings.first_episode).rehearsed()
         self._index = settings.first_episode
         self._topics = {
             role: RobotTopics(self, settings, role, self._game, self._on_command, self._on_ready) for role in ROLES

@@ -17,7 +17,7 @@ from pe_core.config import ConfigurationError
 from pe_nodes import episode as episodes
 from pe_nodes import parameters, qos
 from pe_nodes.episode import Episode
-from pe_nodes.messages import key_values, set_stamp
+from pe_nodes.messages import key_values, set_stamp, warm_up
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 HEARTBEAT = 1.0
@@ -114,6 +114,7 @@ class GameNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._kept = self._entities()
+        warm_up()
         try:
             self.setup(parameters.read(self, self._settings_type))
         except ConfigurationError as error:

@@ -18,6 +18,11 @@ NANO = 1_000_000_000
 Vector = Sequence[float] | NDArray[np.float64]
 
 
+def warm_up() -> None:
+    """Compile (or load from cache) what messages need, so that the first one does not wait for it."""
+    yaw_of_quaternion(*quaternion_of_yaw(0.0))
+
+
 def stamp_ns(stamp: Any) -> int:
     """A builtin_interfaces/Time in nanoseconds."""
     return int(stamp.sec) * NANO + int(stamp.nanosec)

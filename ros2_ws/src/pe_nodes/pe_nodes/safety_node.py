@@ -51,6 +51,7 @@ class SafetyNode(GameNode):
         self._filter.warm_up()
         self._inputs = SafetyInputs(settings)
         self._sent = SentCommands(own.as_array(), settings.dt)
+        self._sent.warm_up()
         self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
         self._last_ns = -1
         self._nominal_wall = 0.0

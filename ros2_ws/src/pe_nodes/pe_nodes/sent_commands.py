@@ -26,6 +26,10 @@ class SentCommands:
         self._sent: deque[tuple[int, float, float]] = deque(maxlen=HISTORY)
         self._history = np.zeros((rows, 2))
 
+    def warm_up(self) -> None:
+        """Compile (or load from cache) what a prediction needs."""
+        self.predict(np.zeros(5), 0, 0.0)
+
     def clear(self) -> None:
         """Forget everything: the robot stands still."""
         self._sent.clear()
