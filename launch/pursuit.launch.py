@@ -5,10 +5,12 @@ pursuit.launch.py ...``.  Both start the records of :func:`pe_nodes.graph.record
 """
 
 import sys
+import uuid
 from pathlib import Path
 
 from pe_nodes import launch_arguments
-from pe_nodes.graph import RECORDER, SIM, records
+from pe_nodes.child_environment import RUN_TOKEN
+from pe_nodes.graph import RECORDER, RESPAWN_DELAY, SIM, environment_of, records
 from pe_nodes.run_directory import prepare
 
 __all__ = ["generate_launch_description", "records"]
@@ -25,11 +27,12 @@ def generate_launch_description():
         for name, default, allowed, description in launch_arguments.table()
     ]
     single_thread = SetEnvironmentVariable("OMP_NUM_THREADS", "1")
-    return LaunchDescription([*declared, single_thread, OpaqueFunction(function=_actions)])
+    token = SetEnvironmentVariable(RUN_TOKEN, uuid.uuid4().hex)
+    return LaunchDescription([*declared, single_thread, token, OpaqueFunction(function=_actions)])
 
 
 def _actions(context):
-    from launch.actions import RegisterEventHandler, Shutdown
+    from launch.actions import RegisterEventHandler, SetEnvironmentVariable, Shutdown
     from launch.event_handlers import OnProcessExit
     from launch_ros.actions import Node
 
@@ -43,7 +46,7 @@ def _actions(context):
     nodes = records(launch_arguments.with_out(arguments, out))
     # Last: a run that is refused moves no earlier one aside.
     prepare(given_out)
-    actions = []
+    actions = [SetEnvironmentVariable(name, value) for name, value in environment_of(nodes).items()]
     for record in nodes:
         action = Node(
             package=record.package,
@@ -55,10 +58,14 @@ def _actions(context):
             ros_arguments=["--log-level", arguments.log_level],
             output="screen",
             sigterm_timeout="5",
+            respawn=record.respawn,
+            respawn_delay=RESPAWN_DELAY,
         )
+        actions.append(action)
+        if record.respawn:
+            continue
         # The simulator ends when all episodes are played; any other node that ends is a failure of the run.
         reason = "all episodes are played" if record.name == SIM else f"{record.full_name} ended"
-        actions.append(action)
         actions.append(
             RegisterEventHandler(OnProcessExit(target_action=action, on_exit=[Shutdown(reason=reason)]))
         )

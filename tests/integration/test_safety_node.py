@@ -18,6 +18,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from pe_core.arena import Arena
+from pe_core.unicycle import arc_step
 from pe_nodes import qos
 from pe_nodes.episode import Episode
 from pe_nodes.messages import set_command, set_odometry
@@ -41,8 +42,10 @@ class Bench:
         probe.until(lambda: probe.received[COMMAND], 30.0)
         self.streams = {"nominal", "own", "opponent"}
         self.nominal = (0.6, 0.2)
+        self.pose, self.fed_ns = (0.0, 0.0, 0.0), 0
 
-    def begin(self) -> None:
+    def begin(self, *pose: float) -> None:
+        self.pose, self.fed_ns = pose or (0.0, 0.0, 0.0), 0
         arena = Arena(10.0, np.zeros((0, 3)))
         episode = Episode(
             0, 0, self.probe.now_ns(), 0.05, "test", arena, 0.5, 600.0, (0.0, 0.0, 0.0), (5.0, 0.0, 0.0), 1.0
@@ -52,15 +55,24 @@ class Bench:
     def feed(self) -> None:
         now = self.probe.now_ns()
         if "own" in self.streams:
-            self.send_state("state", (0.0, 0.0, 0.0, 0.0, 0.0), now)
+            self.send_state("state", self.moved(now), now)
         if "opponent" in self.streams:
             self.send_state("opponent_state", (5.0, 0.0, 0.0, 0.0, 0.0), now)
         if "nominal" in self.streams:
             self.send_nominal(*self.nominal, now)
 
+    def moved(self, now: int) -> tuple[float, ...]:
+        """The state of a robot that obeys the last command."""
+        v, omega = self.last()
+        if self.fed_ns:
+            self.pose = arc_step(*self.pose, v, omega, (now - self.fed_ns) / SECOND)
+        self.fed_ns = now
+        return (*self.pose, v, omega)
+
     def send_state(self, name, values, stamp) -> None:
         message = Odometry()
-        set_odometry(message, stamp, (0.0, *values[1:]))
+        finite = math.isfinite(values[0])
+        set_odometry(message, stamp, values if finite else (0.0, *values[1:]))
         message.pose.pose.position.x = values[0]
         self.probe.publish(f"/pursuer/{name}", message, qos.STATE)
 
@@ -261,15 +273,8 @@ def test_parameters_are_read_only_while_active(bench):
 
 
 def test_near_the_wall_the_command_is_corrected(bench):
-    bench.streams = {"nominal", "opponent"}
-
-    def step():
-        bench.feed()
-        message = Odometry()
-        set_odometry(message, bench.probe.now_ns(), (9.7, 0.0, 0.0, 0.0, 0.0))
-        bench.probe.publish("/pursuer/state", message, qos.STATE)
-
-    bench.probe.until(lambda: bench.status()["intervened"] == "1", 3.0, step)
+    bench.begin(9.6, 0.0, 0.0)
+    bench.probe.until(lambda: bench.status().get("intervened") == "1", 3.0, bench.feed)
     assert bench.last()[0] < bench.nominal[0]
     assert float(bench.status()["h/wall_east"]) < 0.2
 

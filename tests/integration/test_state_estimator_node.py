@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 
+from pe_core.unicycle import arc_step
 from pe_nodes import qos
 from pe_nodes.messages import odometry_values, set_odometry, set_planar_covariance, set_pose, set_stamp
 
@@ -27,12 +28,19 @@ class Bench:
         probe.listen(DiagnosticArray, "/diagnostics", qos.EVENT)
         self.process = processes.node("state_estimator", role="pursuer")
         self.twist = (0.5, 0.0)
+        self.reading, self.read_ns = (0.0, 0.0, 0.0), 0
         probe.until(lambda: probe.received["/diagnostics"], 30.0)
 
     def odometry(self, v=None, omega=None) -> None:
         message = Odometry()
         v, omega = self.twist[0] if v is None else v, self.twist[1] if omega is None else omega
-        set_odometry(message, self.probe.now_ns(), (0.0, 0.0, 0.0, v, omega))
+        now = self.probe.now_ns()
+        if self.read_ns and math.isfinite(v):
+            # Wheels that turn move the pose too; one that stands still while they turn is a frozen sensor.
+            turn = omega if abs(omega) < 10.0 else self.twist[1]
+            self.reading = arc_step(*self.reading, v, turn, (now - self.read_ns) / 1e9)
+        self.read_ns = now
+        set_odometry(message, now, (*self.reading, v, omega))
         self.probe.publish("/pursuer/odom", message, qos.SENSOR)
 
     def pose(self, topic, x, y, theta, deviation=0.01) -> None:

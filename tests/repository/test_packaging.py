@@ -16,12 +16,12 @@ import pytest
 from tests.repository.sources import REPOSITORY, WORKSPACE, imports, package_folders
 from tests.repository.sources import ROS_PACKAGES as PACKAGES
 
-NODES = ("policy", "safety", "state_estimator", "arena_sim", "watchdog", "evaluation_recorder")
+NODES = ("policy", "safety", "state_estimator", "arena_sim", "watchdog", "evaluation_recorder", "fault_injector")
 
 ROSDEP_KEYS = {
     "yaml": "python3-yaml",
     "rosbags": "python3-rosbags-pip",
-    **{name: f"python3-{name}" for name in ("numpy", "scipy", "matplotlib", "numba", "torch", "rich", "lz4")},
+    **{name: f"python3-{name}" for name in ("numpy", "scipy", "matplotlib", "numba", "torch", "rich", "lz4", "psutil")},
     # No key: asked for only where launch_ros is not installed, comes with rosbags, peers to compare with.
     **dict.fromkeys(("honcho", "backports", "osqp", "qpth", "quadprog")),
 }

@@ -25,6 +25,7 @@ setup(
             "arena_sim = pe_nodes.arena_sim_node:main",
             "watchdog = pe_nodes.watchdog_node:main",
             "evaluation_recorder = pe_nodes.evaluation_recorder_node:main",
+            "fault_injector = pe_nodes.fault_injector_node:main",
         ],
     },
 )

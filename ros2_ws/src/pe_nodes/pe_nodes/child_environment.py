@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import random
 import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 # Above lie the ports of outgoing connections on Linux; below, what people choose by hand and tests take.
 DOMAINS = range(62, 101)
+RUN_TOKEN = "PE_RUN"
+"""Environment variable that all processes of one run share, and no others."""
+FASTDDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -19,6 +23,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     start; setting it here avoids that.
     """
     result = dict(environment)
+    result[RUN_TOKEN] = uuid.uuid4().hex
     result.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().choice(DOMAINS)))
     result.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     result.setdefault("OMP_NUM_THREADS", "1")

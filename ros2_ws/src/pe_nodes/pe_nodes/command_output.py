@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from rclpy.duration import Duration
@@ -14,6 +15,9 @@ from pe_nodes.timing import Timing
 ZERO = (0.0, 0.0)
 _BURST = 5
 _BURST_GAP = 0.01
+FORMER_SEEN, FORMER_GONE = 2.0, 30.0
+"""Wall times [s] from the first look: a namesake seen by then may be an earlier life of this node that was killed,
+whose announcement the middleware keeps until its lease ends (20 s by default of Fast DDS)."""
 
 
 class CommandOutput:
@@ -22,6 +26,7 @@ class CommandOutput:
     Attributes:
         last: the command sent last (v, omega); last_wall: when [s], monotonic.
         periods: wall times between commands.
+        former: why the robot must wait for a namesake to vanish, or nothing.
         type_error: set where a subscriber wants the other message type, which would fail silently.
     """
 
@@ -37,7 +42,15 @@ class CommandOutput:
         self.last: tuple[float, float] = ZERO
         self.last_wall = time.monotonic()
         self.periods = Timing(deadline=2.0 * dt)
-        self.type_error = ""
+        self.type_error = self.former = ""
+        self._self = node.get_fully_qualified_name()
+        self._first_look = -math.inf
+        self._former = 0
+
+    def look(self) -> None:
+        """Begin to look for others now."""
+        self._first_look = time.monotonic()
+        self._former = 0
 
     def send(self, stamp_ns: int, command: tuple[float, float]) -> None:
         """Publish one command."""
@@ -71,7 +84,16 @@ class CommandOutput:
                 self._node.get_logger().error(error)
         self.type_error = error
         publishers = self._node.get_publishers_info_by_topic(topic)
+        self.former = ""
         if len(publishers) <= 1:
+            self._former = 0
+            return ""
+        since = time.monotonic() - self._first_look
+        namesakes = [i for i in publishers if f"{i.node_namespace.rstrip('/')}/{i.node_name}" == self._self]
+        if since <= FORMER_SEEN:
+            self._former = len(namesakes)
+        if 1 < len(namesakes) == len(publishers) <= self._former and since <= FORMER_GONE:
+            self.former = f"{self._self} was there before this one: waiting until it has left {topic}"
             return ""
         # A publisher is seen a moment before the node that it belongs to.
         known = [info for info in publishers if "_UNKNOWN_" not in info.node_name]

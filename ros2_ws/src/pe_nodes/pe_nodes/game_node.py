@@ -21,6 +21,8 @@ from pe_nodes.messages import key_values, set_stamp, warm_up
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 HEARTBEAT = 1.0
+CLOCK_BACK = 0.1
+"""A clock that goes back by more [s] is reported; less is within the tolerance of stamps."""
 
 
 class GameNode(LifecycleNode):
@@ -36,6 +38,7 @@ class GameNode(LifecycleNode):
         self.exit_code = 0
         self.linger = 0.0
         self.episode: Episode | None = None
+        self._newest_ns = 0
         self.stop: Callable[[], None] = lambda: None
         self._kept: list[Any] = []
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -68,6 +71,9 @@ class GameNode(LifecycleNode):
     def episode_ended(self, episode: Episode) -> None:
         """The episode is over."""
 
+    def clock_went_back(self, seconds: float) -> None:
+        """ROS time is ``seconds`` less than it was: no stamp received before can be compared with one to come."""
+
     def ready_for(self, episode: Episode) -> bool:
         """Whether the node may answer that it is ready to play."""
         return True
@@ -75,8 +81,14 @@ class GameNode(LifecycleNode):
     # -- time and episodes --------------------------------------------------------------------------------
 
     def clock_ns(self) -> int:
-        """ROS time [ns]."""
-        return int(self.get_clock().now().nanoseconds)
+        """ROS time [ns]; notices when it has gone back."""
+        now = int(self.get_clock().now().nanoseconds)
+        if now < self._newest_ns - CLOCK_BACK * 1e9:
+            gone, self._newest_ns = (self._newest_ns - now) / 1e9, now
+            self.get_logger().error(f"the clock went back by {gone:.2f} s")
+            self.clock_went_back(gone)
+        self._newest_ns = max(self._newest_ns, now)
+        return now
 
     def now_ns(self) -> int:
         """ROS time [ns], but not before the start of the adopted episode: its first clock message may be late."""

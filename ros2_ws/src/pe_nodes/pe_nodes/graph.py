@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pe_core.arena import arena_of, load_arena
 from pe_core.bundle import load_bundle
+from pe_core.paths import share_directory
 from pe_core.robot import RobotModel, load_robot
 from pe_core.rules import check_game
 from pe_core.scenario import load_scenario, sample_layout
+from pe_nodes import fault_wiring
+from pe_nodes.child_environment import FASTDDS_PROFILES
 from pe_nodes.devices import make_device
+from pe_nodes.fault_wiring import EVENTS, Relay
+from pe_nodes.faults import Plan, load_plan
 from pe_nodes.launch_arguments import LaunchArguments
 from pe_nodes.manifest import manifest
 from pe_nodes.robot_models import scaled
@@ -25,6 +31,8 @@ POSE = "geometry_msgs/msg/PoseWithCovarianceStamped"
 STATUS = "diagnostic_msgs/msg/DiagnosticArray"
 SIM = "arena_sim"
 RECORDER = "evaluation_recorder"
+INJECTOR = "fault_injector"
+RESPAWN_DELAY = 0.2
 # In lockstep the simulator waits, so a slow machine must not look like a dead node.
 LOCKSTEP_GUARD = 3.0
 LOCKSTEP_ANSWER = 8.0
@@ -33,7 +41,10 @@ WATCHDOG_TIMEOUT, WATCHDOG_TIMEOUT_MOST = 0.2, 5.0
 
 @dataclasses.dataclass(frozen=True)
 class NodeRecord:
-    """One process of a run; ``remappings`` and ``parameters`` as a launch file would give them."""
+    """One process of a run; ``remappings`` and ``parameters`` as a launch file would give them.
+
+    ``respawn``: it is started again, ``RESPAWN_DELAY`` [s] after it has ended.
+    """
 
     package: str
     executable: str
@@ -41,6 +52,7 @@ class NodeRecord:
     namespace: str
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     remappings: dict[str, str] = dataclasses.field(default_factory=dict)
+    respawn: bool = False
 
     @property
     def full_name(self) -> str:
@@ -56,6 +68,12 @@ class Run:
     arena: str
     speed_ratio: float
     robots: tuple[RobotModel, RobotModel]
+    plan: Plan = Plan()
+
+    @property
+    def relays(self) -> list[Relay]:
+        """The topics that pass through the fault injector."""
+        return fault_wiring.relays(self.plan, self.arguments.noise != "none")
 
 
 def check(arguments: LaunchArguments) -> Run:
@@ -77,7 +95,9 @@ def check(arguments: LaunchArguments) -> Run:
         load_bundle(bundle, role, arena.dt)
     # A layout that leaves no room is refused here for the first episode, by the simulator for the others.
     sample_layout(scenario, arena, *robots, arguments.seed, arguments.first_episode)
-    return Run(arguments, name, ratio, robots)
+    plan = load_plan(arguments.faults)
+    fault_wiring.check_plan(plan, arguments)
+    return Run(arguments, name, ratio, robots, plan)
 
 
 def records(arguments: LaunchArguments) -> list[NodeRecord]:
@@ -119,6 +139,10 @@ def records(arguments: LaunchArguments) -> list[NodeRecord]:
         nodes += [_watchdog(run, role) for role in ROLES]
         # As the driver of a robot with a watchdog: cmd_vel itself stays the safety node's.
         remappings = {f"/{role}/cmd_vel": f"/{role}/{DRIVER_TOPIC}" for role in ROLES}
+    if run.plan.faults:
+        nodes = [_faulty(run, node) for node in nodes]
+        nodes.append(_injector(run, arena.dt))
+        expected.append(nodes[-1].full_name)
     nodes.append(NodeRecord("pe_nodes", SIM, SIM, "/", simulator, remappings))
     return nodes
 
@@ -173,6 +197,36 @@ def _watchdog(run: Run, role: str) -> NodeRecord:
     return NodeRecord("pe_nodes", "watchdog", "watchdog", f"/{role}", parameters)
 
 
+def _faulty(run: Run, node: NodeRecord) -> NodeRecord:
+    """A node as the run's faults want it: what it must hear elsewhere, and whether it is started again."""
+    role = node.namespace.strip("/")
+    if role not in ROLES:
+        return node
+    heard = fault_wiring.remappings(run.plan, role, node.name, run.relays)
+    respawn = f"{role}/{node.name}" in fault_wiring.restarts(run.plan)
+    return dataclasses.replace(node, remappings=node.remappings | heard, respawn=respawn)
+
+
+def _injector(run: Run, dt: float) -> NodeRecord:
+    parameters: dict[str, Any] = {
+        "plan": run.plan.text(),
+        "rate": run.arguments.rate,
+        "dt": dt,
+        "poses": run.arguments.noise != "none",
+    }
+    return NodeRecord("pe_nodes", INJECTOR, INJECTOR, "/", parameters)
+
+
+def environment_of(nodes: Sequence[NodeRecord]) -> dict[str, str]:
+    """Environment variables that the nodes of a run need.
+
+    Where a node is started again, Fast DDS must soon forget the killed one; other middlewares do not read this.
+    """
+    if not any(node.respawn for node in nodes):
+        return {}
+    return {FASTDDS_PROFILES: str(share_directory() / "config" / "middleware" / "fastdds_short_lease.xml")}
+
+
 def recorded_topics(arguments: LaunchArguments) -> tuple[list[str], list[str]]:
     """(entries 'topic type reliability', topics that must have a publisher before an episode begins)."""
     stamped = arguments.stamped_cmd_vel
@@ -201,11 +255,18 @@ def recorded_topics(arguments: LaunchArguments) -> tuple[list[str], list[str]]:
 
 def _recorder(run: Run) -> NodeRecord:
     topics, required = recorded_topics(run.arguments)
+    identity = manifest(run.arguments, run.arena, run.speed_ratio, run.robots)
+    if run.plan.faults:
+        # What the nodes heard, beside what was said.
+        disturbed = [f"{relay.output} {relay.kind} {relay.reliability}" for relay in run.relays]
+        topics = [*topics, *disturbed, f"{EVENTS} std_msgs/msg/String latched"]
+        required = [*required, *(relay.output for relay in run.relays), EVENTS]
+        identity |= {"faults": json.loads(run.plan.text())}
     parameters = {
         "out": run.arguments.out,
         "topics": topics,
         "required": required,
         "bag_size": run.arguments.bag_size,
-        "manifest": json.dumps(manifest(run.arguments, run.arena, run.speed_ratio, run.robots)),
+        "manifest": json.dumps(identity),
     }
     return NodeRecord("pe_nodes", RECORDER, RECORDER, "/", parameters)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 ACCEPTED = ""
 DUPLICATE = "duplicate"
@@ -17,6 +17,7 @@ NOT_FINITE = "not finite"
 FUTURE = "stamp in the future"
 STALE = "stale stamp"
 OUT_OF_ORDER = "stamp before the last one"
+IMPLAUSIBLE = "implausible step"
 
 
 @dataclasses.dataclass
@@ -30,6 +31,9 @@ class StampedInput:
         values, stamp_ns, receipt_ns: of the newest accepted message; ``values`` is None before the first.
         zero_stamps: messages whose stamp was zero and was taken as now.
         rejected: count by reason.
+        check: says why the step (last values, values, seconds between them) is not plausible, or nothing.
+        doubt: what ``check`` said of the newest message, where that was rejected for it.
+        repeats: how often the newest accepted stamp came again.
     """
 
     name: str
@@ -41,6 +45,10 @@ class StampedInput:
     accepted: int = 0
     zero_stamps: int = 0
     rejected: dict[str, int] = dataclasses.field(default_factory=dict)
+    check: Callable[[Sequence[float], Sequence[float], float], str] | None = None
+    doubt: str = ""
+    repeats: int = 0
+    last_rejection: str = ""
 
     def offer(self, values: Sequence[float], stamp_ns: int, now_ns: int) -> str:
         """Take a message, or say why not: ``ACCEPTED``, ``DUPLICATE`` (same stamp again), or a rejection."""
@@ -57,9 +65,16 @@ class StampedInput:
         if self.values is not None:
             if stamp_ns == self.stamp_ns:
                 self.receipt_ns = max(now_ns, self.receipt_ns)
+                self.repeats += 1
                 return DUPLICATE
             if stamp_ns < self.stamp_ns:
                 return self._reject(OUT_OF_ORDER)
+            # What comes after a loss has nothing to be compared with.
+            if self.check is not None and not self.lost(now_ns):
+                self.doubt = self.check(self.values, values, (stamp_ns - self.stamp_ns) / 1e9)
+                if self.doubt:
+                    return self._reject(IMPLAUSIBLE)
+        self.repeats, self.doubt, self.last_rejection = 0, "", ""
         self.values = values
         self.stamp_ns = stamp_ns
         self.receipt_ns = now_ns
@@ -81,13 +96,16 @@ class StampedInput:
         self.values = None
         self.stamp_ns = 0
         self.receipt_ns = 0
+        self.repeats, self.doubt, self.last_rejection = 0, "", ""
 
     def describe(self, now_ns: int) -> str:
         """Why the input cannot be used now, in words."""
         if self.values is None:
-            return f"no {self.name} received"
-        return f"{self.name} is {self.age(now_ns):.2f} s old (limit {self.timeout:g} s)"
+            return f"no {self.name} received" + (f" ({self.last_rejection})" if self.last_rejection else "")
+        why = f"; rejected since: {self.last_rejection}" if self.last_rejection else ""
+        return f"{self.name} is {self.age(now_ns):.2f} s old (limit {self.timeout:g} s{why})"
 
     def _reject(self, reason: str) -> str:
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        self.last_rejection = reason
         return reason

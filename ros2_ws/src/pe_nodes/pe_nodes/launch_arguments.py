@@ -42,6 +42,7 @@ class LaunchArguments:
         choices=("auto", "plain", "prefixed"),
         description="frames odom or <namespace>/odom; auto: as the device has them",
     )
+    faults: str = quantity("none", description="faults to inject, config/faults/<name>.yaml or a path; none: none")
     stamped_cmd_vel: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
     record: bool = quantity(True, description="record a bag, and report when the run is over")
     bag_size: int = quantity(
@@ -87,6 +88,7 @@ _NAMED: dict[str, Callable[[], list[str]]] = {
     "scenario": lambda: config_names("scenarios"),
     "robot": lambda: config_names("robots"),
     "arena": lambda: ["auto", *config_names("arena")],
+    "faults": lambda: ["none", *config_names("faults")],
 }
 
 

@@ -16,9 +16,9 @@ from rclpy.signals import SignalHandlerOptions
 from pe_core.config import ConfigurationError
 from pe_nodes.executor import DirectExecutor
 from pe_nodes.game_node import GameNode
+from pe_nodes.respawn import CONFIGURATION_FAILED
 
 CRASHED = 1
-CONFIGURATION_FAILED = 2
 
 
 def run(make: Callable[[], GameNode], args: list[str] | None = None) -> int:

@@ -82,6 +82,11 @@ class PolicyNode(GameNode):
     def episode_ended(self, episode: Episode) -> None:
         self._playing = False
 
+    def clock_went_back(self, seconds: float) -> None:
+        self._own.clear()
+        self._opponent.clear()
+        self._done_ns = -1
+
     def ready_for(self, episode: Episode) -> bool:
         linked = all(link.get_publisher_count() > 0 for link in self._links)
         return linked and self._publisher.get_subscription_count() > 0

@@ -28,7 +28,7 @@ from pe_core.config import ConfigurationError
 from pe_core.paths import share_directory
 from pe_nodes import launch_arguments
 from pe_nodes.child_environment import child_environment
-from pe_nodes.graph import SIM, NodeRecord
+from pe_nodes.graph import RESPAWN_DELAY, SIM, NodeRecord, environment_of
 from pe_nodes.launch_arguments import LaunchArguments
 from pe_nodes.launch_display import LaunchDisplay
 from pe_nodes.run_directory import prepare
@@ -42,6 +42,7 @@ MODULES = {
     "arena_sim": "pe_nodes.arena_sim_node",
     "watchdog": "pe_nodes.watchdog_node",
     "evaluation_recorder": "pe_nodes.evaluation_recorder_node",
+    "fault_injector": "pe_nodes.fault_injector_node",
 }
 
 
@@ -111,6 +112,8 @@ def load(file: str) -> ModuleType:
 def command_of(record: NodeRecord, parameters: Path, log_level: str) -> list[str]:
     """The command line of one node."""
     words = [sys.executable, "-m", MODULES[record.executable], "--ros-args", "--log-level", log_level]
+    if record.respawn:
+        words = [sys.executable, "-m", "pe_nodes.respawn", str(RESPAWN_DELAY), *words]
     words += ["-r", f"__node:={record.name}", "-r", f"__ns:={record.namespace}"]
     for source, target in record.remappings.items():
         words += ["-r", f"{source}:={target}"]
@@ -127,7 +130,7 @@ def parameter_file(record: NodeRecord, folder: Path) -> Path:
 
 def supervise(nodes: Sequence[NodeRecord], arguments: LaunchArguments, console: Console) -> int:
     """Run the nodes until the simulator has played, one of them fails, or a signal comes."""
-    environment = child_environment(os.environ)
+    environment = child_environment(os.environ | environment_of(nodes))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pe-launch-")))
         display = stack.enter_context(LaunchDisplay(console))

@@ -5,11 +5,18 @@ from __future__ import annotations
 import enum
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from numpy.typing import NDArray
 
+from pe_core.robot import RobotModel
+from pe_nodes import inputs
 from pe_nodes.inputs import StampedInput
+from pe_nodes.motion_checks import ResponseCheck, StepCheck
 from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
+
+ESTIMATOR = "state_estimator"
+_REFERENCE = RobotModel()
 
 
 class Mode(enum.StrEnum):
@@ -22,23 +29,64 @@ class Mode(enum.StrEnum):
 
 
 class SafetyInputs:
-    """Nominal command, own state and opponent's state with separate timeouts, and the latched fault."""
+    """Nominal command, own state and opponent's state with separate timeouts, and the latched fault.
 
-    def __init__(self, settings: SafetySettings) -> None:
+    Attributes:
+        fault: the first fault since they were cleared; it stands until it is cleared.
+        estimator: what the own state estimator complains of, as long as it does.
+        obstacle: why the robot must wait although nothing is wrong, or nothing.
+    """
+
+    def __init__(
+        self,
+        settings: SafetySettings,
+        own: RobotModel = _REFERENCE,
+        opponent: RobotModel = _REFERENCE,
+        estimator: str = ESTIMATOR,
+    ) -> None:
+        """For the profiles of the own robot and of the opponent; ``estimator``: its name in diagnostics."""
+        self._estimator = estimator
         ahead = settings.future_tolerance
         self.nominal = StampedInput("nominal command", settings.nominal_timeout, ahead)
         self.own = StampedInput("own state", settings.state_timeout, ahead)
         self.opponent = StampedInput("opponent state", settings.opponent_timeout, ahead)
         self.all = (self.nominal, self.own, self.opponent)
         self.playing = False
-        self.fault = ""
+        self.fault = self.estimator = self.obstacle = ""
         self._limit = settings.prediction_limit
+        gates = (settings.jump_tolerance, settings.turn_tolerance)
+        self.own.check = StepCheck(own.v_max, own.omega_max, *gates)
+        self.opponent.check = StepCheck(opponent.v_max, opponent.omega_max, *gates)
+        self.response = ResponseCheck(own.v_max, own.omega_max, own.delay, own.lag)
+        self._dt = settings.dt
+        self._rest_time = own.delay + 3.0 * own.lag + 0.1
+        if own.acceleration_max > 0.0:
+            self._rest_time += own.v_max / own.acceleration_max
+        self._start_ns = 0
+        self._hold_until: int | None = None
 
-    def begin(self) -> None:
-        """A new episode: nothing that was received before counts."""
+    def begin(self, start_ns: int = 0) -> None:
+        """A new episode, begun at ``start_ns``: nothing that was received before counts."""
+        self.forget()
+        self._start_ns, self._hold_until = start_ns, None
+        self.playing = True
+
+    def forget(self) -> None:
+        """Nothing that was received can be compared with what is to come."""
         for source in self.all:
             source.clear()
-        self.playing = True
+        self.response.clear()
+
+    def offer(self, source: StampedInput, values: tuple[float, ...], stamp_ns: int, now_ns: int) -> str:
+        """Take a message for one of the inputs, see :meth:`StampedInput.offer`."""
+        verdict = source.offer(values, stamp_ns, now_ns)
+        if verdict == inputs.ACCEPTED and source is self.own:
+            self.response.seen(source.stamp_ns, values)
+            if self._hold_until is None:
+                # Commands from before this node's start may still act; after its own zeros the robot is at rest.
+                late = self._start_ns and source.stamp_ns - self._start_ns > 3e9 * self._dt
+                self._hold_until = source.stamp_ns + round(1e9 * self._rest_time) if late else 0
+        return verdict
 
     def latch(self, reason: str) -> None:
         """Latch a fault; the first one stands until it is cleared."""
@@ -47,17 +95,52 @@ class SafetyInputs:
 
     def decide(self, now_ns: int) -> tuple[Mode, str]:
         """The mode at ``now_ns`` and why; only ``ACTIVE`` moves the robot."""
+        self._latch_faults(now_ns)
         if self.fault:
             return Mode.FAULT, self.fault
         if not self.playing:
             return Mode.WAITING, "no episode is being played"
+        if self.obstacle:
+            return Mode.STOPPED, self.obstacle
         for source in self.all:
             if source.values is None:
                 return Mode.WAITING, source.describe(now_ns)
         for source in self.all:
             if source.lost(now_ns):
                 return Mode.STOPPED, source.describe(now_ns)
+        if self._hold_until and now_ns < self._hold_until:
+            return Mode.STOPPED, "joined a running episode: waiting until the robot is at rest"
         return Mode.ACTIVE, ""
+
+    def hear(self, message: DiagnosticArray) -> None:
+        """Diagnostics: an own state that its estimator says is wrong is withheld; the reason is found here."""
+        for status in message.status:
+            if status.name == self._estimator:
+                self.estimator = status.message if status.level == DiagnosticStatus.ERROR else ""
+
+    def _latch_faults(self, now_ns: int) -> None:
+        own = self.own
+        if not self.playing or own.values is None:
+            return
+        if self.estimator:
+            self.latch(f"state estimator: {self.estimator}")
+        if not own.lost(now_ns):
+            if verdict := self.response.verdict():
+                self.latch(f"{own.name} {verdict}")
+        elif own.doubt:
+            self.latch(f"{own.name} {own.doubt}")
+        elif own.repeats > 2 and (now_ns - own.receipt_ns) / 1e9 <= own.timeout:
+            self.latch(f"{own.name} is frozen: {own.repeats} messages with one stamp")
+
+    def clear(self) -> tuple[bool, str]:
+        """Clear the latched fault: whether that was possible, and what was cleared or why it stands."""
+        if self.estimator:
+            return False, f"state estimator: {self.estimator}"
+        cleared, self.fault = self.fault, ""
+        if self.own.doubt or cleared.startswith(self.own.name):
+            self.own.clear()
+        self.response.clear()
+        return True, f"cleared: {cleared}" if cleared else "no fault was latched"
 
     def complete(self, stamp_ns: int) -> bool:
         """Whether everything stamped ``stamp_ns`` (or later) is there; nobody waits for a lost input."""

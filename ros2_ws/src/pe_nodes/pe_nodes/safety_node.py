@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -18,13 +19,13 @@ from std_srvs.srv import Trigger
 from pe_nodes import inputs, parameters, qos
 from pe_nodes.command_output import ZERO, CommandOutput
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import ERROR, OK, WARN, GameNode
+from pe_nodes.game_node import GameNode
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import command_values, odometry_values, stamp_ns
 from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import models
-from pe_nodes.safety_inputs import Mode, SafetyInputs
-from pe_nodes.safety_status import SafetyStatus
+from pe_nodes.safety_inputs import ESTIMATOR, Mode, SafetyInputs
+from pe_nodes.safety_status import SafetyStatus, account, judge
 from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
 from pe_nodes.timing import Rate, Timing
@@ -49,7 +50,7 @@ class SafetyNode(GameNode):
             parameters.read(self, SafetyParameters, "filter."), own, opponent, settings.dt
         )
         self._filter.warm_up()
-        self._inputs = SafetyInputs(settings)
+        heard = self._inputs = SafetyInputs(settings, own, opponent, f"{self.get_namespace()}/{ESTIMATOR}")
         self._sent = SentCommands(own.as_array(), settings.dt)
         self._sent.warm_up()
         self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
@@ -64,9 +65,10 @@ class SafetyNode(GameNode):
         self._status_publisher = self.create_publisher(DiagnosticArray, "safety/status", qos.LATCHED)
         self._links = [
             self.create_subscription(TwistStamped, "cmd_vel_nominal", self._on_nominal, qos.COMMAND),
-            self.create_subscription(Odometry, "state", self._on_own, qos.STATE),
-            self.create_subscription(Odometry, "opponent_state", self._on_opponent, qos.STATE),
+            self.create_subscription(Odometry, "state", partial(self._on_state, heard.own), qos.STATE),
+            self.create_subscription(Odometry, "opponent_state", partial(self._on_state, heard.opponent), qos.STATE),
         ]
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._inputs.hear, qos.EVENT)
         self.create_service(Trigger, "~/clear_faults", self._on_clear)
         self.follow_episodes()
         self._period = 1.0 / settings.publish_rate
@@ -78,6 +80,7 @@ class SafetyNode(GameNode):
 
     def activate(self) -> None:
         self._output.last_wall = time.monotonic()
+        self._output.look()
         self._check_graph()
 
     def deactivate(self) -> None:
@@ -86,7 +89,7 @@ class SafetyNode(GameNode):
     # -- inputs -------------------------------------------------------------------------------------------
 
     def episode_started(self, episode: Episode) -> None:
-        self._inputs.begin()
+        self._inputs.begin(episode.start_ns)
         self._sent.clear()
         self._last_ns = -1
         self._guarding = False
@@ -96,6 +99,14 @@ class SafetyNode(GameNode):
     def episode_ended(self, episode: Episode) -> None:
         self._inputs.playing = False
 
+    def clock_went_back(self, seconds: float) -> None:
+        self._inputs.forget()
+        self._sent.clear()
+        self._last_ns = -1
+        if self.active and self._inputs.playing:
+            self._inputs.latch(f"the clock went back by {seconds:.2f} s")
+            self._cycle(self.now_ns())
+
     def ready_for(self, episode: Episode) -> bool:
         linked = all(link.get_publisher_count() > 0 for link in self._links)
         return linked and self._output.linked()
@@ -104,18 +115,15 @@ class SafetyNode(GameNode):
         self._nominal_wall = time.perf_counter()
         self._offer(self._inputs.nominal, command_values(message), stamp_ns(message.header.stamp))
 
-    def _on_own(self, message: Odometry) -> None:
-        self._offer(self._inputs.own, odometry_values(message), stamp_ns(message.header.stamp))
-
-    def _on_opponent(self, message: Odometry) -> None:
-        self._offer(self._inputs.opponent, odometry_values(message), stamp_ns(message.header.stamp))
+    def _on_state(self, source: StampedInput, message: Odometry) -> None:
+        self._offer(source, odometry_values(message), stamp_ns(message.header.stamp))
 
     def _offer(self, source: StampedInput, values: tuple[float, ...], stamp: int) -> None:
         now = self.now_ns()
         if self.settings.lockstep and 0 < stamp - now <= round(1e9 * self.settings.dt):
             # The instant that is being played; the clock message that announces it may come after it.
             now = stamp
-        verdict = source.offer(values, stamp, now)
+        verdict = self._inputs.offer(source, values, stamp, now)
         if verdict not in (inputs.ACCEPTED, inputs.DUPLICATE):
             self.get_logger().error(f"{source.name} rejected: {verdict}", throttle_duration_sec=5.0)
             return
@@ -191,6 +199,7 @@ class SafetyNode(GameNode):
     ) -> None:
         self._output.send(stamp, command)
         self._sent.add(stamp, command)
+        self._inputs.response.sent(stamp, command)
         if (mode, reason) != (self._mode, self._reason) and mode in (Mode.STOPPED, Mode.FAULT):
             self.get_logger().warning(f"{mode}: {reason}", throttle_duration_sec=2.0)
         self._mode, self._reason, self._last_ns = mode, reason, stamp
@@ -211,31 +220,24 @@ class SafetyNode(GameNode):
 
     def _check_graph(self) -> None:
         fault = self._output.check()
+        self._inputs.obstacle = self._output.former
         if fault and self.active:
             self._inputs.latch(fault)
 
     def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        cleared, self._inputs.fault = self._inputs.fault, ""
+        response.success, response.message = self._inputs.clear()
         self._check_graph()
-        response.success = not self._inputs.fault
-        response.message = self._inputs.fault or (f"cleared: {cleared}" if cleared else "no fault was latched")
+        if self._inputs.fault:
+            response.success, response.message = False, self._inputs.fault
         return response
 
     def diagnose(self, now: float) -> tuple[Any, str, dict[str, str]]:
         ros_now = self.now_ns()
-        values = {"mode": str(self._mode), "rate_hz": f"{self._rate.read(now):.1f}"}
-        for source in self._inputs.all:
-            values[f"{source.name} age_s"] = f"{source.age(ros_now):.3f}"
-            values |= {f"{source.name}: {reason}": str(count) for reason, count in source.rejected.items()}
+        values = {"mode": str(self._mode), "rate_hz": f"{self._rate.read(now):.1f}"} | account(self._inputs, ros_now)
         values |= {key: str(count) for key, count in self._counts.items()}
         values |= {f"cycle_{key}": value for key, value in self._timing.summary_ms().items()}
         values |= {f"period_{key}": value for key, value in self._output.periods.summary_ms().items()}
-        bad = sum(source.rejected.get(inputs.NOT_FINITE, 0) for source in self._inputs.all)
-        if self._output.type_error or self._mode is Mode.FAULT or self._inputs.fault:
-            return ERROR, self._output.type_error or f"fault: {self._inputs.fault}", values
-        if self._mode is Mode.STOPPED:
-            return ERROR, f"stopped: {self._reason}", values
-        return (WARN, f"{bad} inputs were not finite", values) if bad else (OK, str(self._mode), values)
+        return *judge(self._mode, self._reason, self._output.type_error, self._inputs), values
 
 
 def main() -> NoReturn:

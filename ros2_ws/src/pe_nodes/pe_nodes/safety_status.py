@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+from pe_nodes import inputs
 from pe_nodes.messages import set_stamp
 from pe_nodes.safety_inputs import Mode, SafetyInputs
 from pe_safety.filter import FilterResult
@@ -88,3 +89,23 @@ def level_of(mode: Mode, tier: str) -> bytes:
     if mode is Mode.ACTIVE and tier != TIERS[0]:
         return bytes(DiagnosticStatus.WARN)
     return bytes(DiagnosticStatus.OK)
+
+
+def account(sources: SafetyInputs, now_ns: int) -> dict[str, str]:
+    """Ages and rejections of every input, for the heartbeat at ROS time ``now_ns`` [ns]."""
+    values: dict[str, str] = {}
+    for source in sources.all:
+        values[f"{source.name} age_s"] = f"{source.age(now_ns):.3f}"
+        values |= {f"{source.name}: {reason}": str(count) for reason, count in source.rejected.items()}
+    return values
+
+
+def judge(mode: Mode, reason: str, type_error: str, sources: SafetyInputs) -> tuple[bytes, str]:
+    """Level and message of the heartbeat."""
+    if type_error or mode is Mode.FAULT or sources.fault:
+        return bytes(DiagnosticStatus.ERROR), type_error or f"fault: {sources.fault}"
+    if mode is Mode.STOPPED:
+        return bytes(DiagnosticStatus.ERROR), f"stopped: {reason}"
+    if bad := sum(source.rejected.get(inputs.NOT_FINITE, 0) for source in sources.all):
+        return bytes(DiagnosticStatus.WARN), f"{bad} inputs were not finite"
+    return bytes(DiagnosticStatus.OK), str(mode)

@@ -67,6 +67,10 @@ class SafetySettings(RobotSettings):
         0.5, unit="s", low=0.1, high=10.0, description="wall time without a cycle after which zeros are published"
     )
     stamped_cmd_vel: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
+    jump_tolerance: float = quantity(
+        0.1, unit="m", low=0.0, high=10.0, description="a state may step so much further than a robot moves"
+    )
+    turn_tolerance: float = quantity(0.3, unit="rad", low=0.0, high=3.2, description="the same for its heading")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +82,9 @@ class EstimatorSettings(RobotSettings):
     )
     pose0_rejection_threshold: float = quantity(
         4.0, low=0.1, high=100.0, description="Mahalanobis distance beyond which an absolute pose is rejected"
+    )
+    pose0_rejection_time: float = quantity(
+        1.0, unit="s", low=0.1, high=60.0, description="absolute poses rejected for so long: no state is published"
     )
     publish_tf: bool = quantity(True, description="publish map -> odom where tf2_msgs is installed")
     v_deviation: float = quantity(0.02, unit="m/s", low=1e-4, high=1.0, description="least deviation of odometry's v")
@@ -157,6 +164,19 @@ class SimSettings:
     def devices(self) -> tuple[str, str]:
         """Devices of pursuer and evader."""
         return self.pursuer_device, self.evader_device
+
+
+@dataclasses.dataclass(frozen=True)
+class FaultSettings:
+    """Parameters of the fault injector."""
+
+    plan: str = quantity('{"faults": []}', description="JSON object with seed and faults, as in config/faults")
+    rate: float = quantity(1.0, low=0.01, high=100.0, description="simulated over wall time")
+    dt: float = quantity(0.05, unit="s", low=0.01, high=0.2, description="control period")
+    poses: bool = quantity(False, description="the run has absolute poses")
+
+    def __post_init__(self) -> None:
+        check_range(self, type(self).__name__)
 
 
 @dataclasses.dataclass(frozen=True)

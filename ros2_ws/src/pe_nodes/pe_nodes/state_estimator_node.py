@@ -12,10 +12,12 @@ from nav_msgs.msg import Odometry
 from pe_core import ekf
 from pe_nodes import inputs, qos
 from pe_nodes.episode import Episode
-from pe_nodes.game_node import OK, WARN, GameNode
+from pe_nodes.game_node import ERROR, OK, WARN, GameNode
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import odometry_values, set_odometry, set_planar_covariance, stamp_ns, yaw_of
+from pe_nodes.motion_checks import OdometryCheck
 from pe_nodes.node_process import run_process
+from pe_nodes.odometry_track import PoseDoubt, Track
 from pe_nodes.robot_models import models
 from pe_nodes.settings import EstimatorSettings
 from pe_nodes.timing import Rate, Timing
@@ -34,17 +36,19 @@ class StateEstimatorNode(GameNode):
     def setup(self, settings: EstimatorSettings) -> None:
         self.settings = settings
         model, _ = models(settings)
-        self._limits = (settings.gate_factor * model.v_max, settings.gate_factor * model.omega_max)
+        limits = (settings.gate_factor * model.v_max, settings.gate_factor * model.omega_max)
+        self._track = Track(OdometryCheck(*limits, settings.dt), settings.sensor_timeout)
+        self._doubt = PoseDoubt(settings.pose0_rejection_time)
+        self._fault = ""
         self._odometry = StampedInput("odometry", settings.sensor_timeout, settings.future_tolerance)
         self._pose = StampedInput("absolute pose", settings.sensor_timeout, settings.future_tolerance)
         self._estimate: ekf.Estimate | None = None
         self._stamp = 0
-        self._twist = (0.0, 0.0)
         self._smoothed = (0.0, 0.0)
         self._noise = ekf.twist_covariance(np.zeros((2, 2)), settings.v_deviation, settings.omega_deviation)
         self._reset_ns = -1
         self._arrived = time.monotonic()
-        self._gated = self._poses_rejected = self._predicted_only = 0
+        self._poses_rejected = self._predicted_only = 0
         self._distance = 0.0
         self._timing = Timing(deadline=0.5 * settings.dt)
         self._rate = Rate()
@@ -74,10 +78,19 @@ class StateEstimatorNode(GameNode):
         self._reset_ns = stamp_ns(message.header.stamp)
         self._estimate = ekf.initial(mean, covariance)
         self._stamp = 0
-        self._twist = self._smoothed = (0.0, 0.0)
+        self._smoothed = (0.0, 0.0)
+        self._track.clear()
+        self._doubt.clear()
         self._odometry.clear()
         self._pose.clear()
+        self._judge()
         self.answer_ready()
+
+    def clock_went_back(self, seconds: float) -> None:
+        self._odometry.clear()
+        self._pose.clear()
+        self._doubt.clear()
+        self._stamp = 0
 
     def _on_odometry(self, message: Odometry) -> None:
         if not self.active:
@@ -85,19 +98,17 @@ class StateEstimatorNode(GameNode):
         start = time.perf_counter()
         values = odometry_values(message)
         verdict = self._odometry.offer(values, stamp_ns(message.header.stamp), self.now_ns())
-        if verdict == inputs.DUPLICATE and self._stamp:
+        if verdict == inputs.DUPLICATE and self._stamp and not self._fault:
             self._publisher.publish(self._message)
         if verdict != inputs.ACCEPTED or self._estimate is None:
             return
         stamp = self._odometry.stamp_ns
-        v, omega, gated = ekf.gate_twist(values[3], values[4], self._twist, *self._limits)
-        self._gated += gated
         reported = np.array(message.twist.covariance).reshape(6, 6)[_TWIST]
         self._noise = ekf.twist_covariance(reported, self.settings.v_deviation, self.settings.omega_deviation)
-        # The twist of this message is that of the way since the last one.
-        if self._stamp:
-            self._estimate = ekf.predict(self._estimate, v, omega, (stamp - self._stamp) / 1e9, self._noise)
-        self._stamp, self._twist = stamp, (v, omega)
+        elapsed = (stamp - self._stamp) / 1e9 if self._stamp else 0.0
+        self._estimate = self._track.advance(self._estimate, values, elapsed, self._noise)
+        v, omega = self._track.twist
+        self._stamp = stamp
         keep = self.settings.velocity_smoothing
         self._smoothed = (
             (v, omega)
@@ -105,6 +116,9 @@ class StateEstimatorNode(GameNode):
             else (keep * self._smoothed[0] + (1.0 - keep) * v, keep * self._smoothed[1] + (1.0 - keep) * omega)
         )
         self._arrived = time.monotonic()
+        self._judge()
+        if self._fault:
+            return
         self._publish(self._estimate, stamp)
         if self._tf is not None:
             mean = self._estimate.mean
@@ -126,11 +140,24 @@ class StateEstimatorNode(GameNode):
             self._estimate, np.array(values), covariance, self.settings.pose0_rejection_threshold
         )
         self._poses_rejected += not accepted
+        self._doubt.judged(accepted, self._pose.stamp_ns, self._distance)
+        if accepted:
+            self._track.corrected()
+        self._judge()
+
+    def _judge(self) -> None:
+        """Whether the state may be published; said at once when that changes."""
+        fault = self._track.fault or self._doubt.fault
+        if bool(fault) != bool(self._fault):
+            (self.get_logger().error if fault else self.get_logger().info)(fault or "the state is known again")
+            self._fault = fault
+            self.heartbeat()
+        self._fault = fault
 
     def _predict_late(self) -> None:
         """Odometry is late: go on with the last twist for ``sensor_timeout``, then say nothing (the robot stops)."""
         late = time.monotonic() - self._arrived
-        if not self.active or self._estimate is None or not self._stamp:
+        if not self.active or self._estimate is None or not self._stamp or self._fault:
             return
         if not 1.5 * self.settings.dt < late <= self.settings.sensor_timeout:
             return
@@ -138,7 +165,7 @@ class StateEstimatorNode(GameNode):
         if now <= self._stamp or (now - self._odometry.stamp_ns) / 1e9 > self.settings.sensor_timeout:
             return
         # Not kept: the odometry, when it comes, tells what really happened since its last message.
-        guess = ekf.predict(self._estimate, *self._twist, (now - self._stamp) / 1e9, self._noise)
+        guess = ekf.predict(self._estimate, *self._track.twist, (now - self._stamp) / 1e9, self._noise)
         self._predicted_only += 1
         self._publish(guess, now)
 
@@ -160,7 +187,8 @@ class StateEstimatorNode(GameNode):
             "rate_hz": f"{self._rate.read(now):.1f}",
             "odometry_age_s": f"{self._odometry.age(ros_now):.3f}",
             "pose_age_s": f"{self._pose.age(ros_now):.3f}",
-            "twists_gated": str(self._gated),
+            "twists_gated": str(self._track.gated),
+            "odometry_jumps": str(self._track.jumps),
             "poses_rejected": str(self._poses_rejected),
             "pose_distance": f"{self._distance:.2f}",
             "predicted_only": str(self._predicted_only),
@@ -170,6 +198,8 @@ class StateEstimatorNode(GameNode):
             values |= {f"{source.name}: {reason}": str(count) for reason, count in source.rejected.items()}
         if self._estimate is None:
             return WARN, "no initial pose received", values
+        if self._fault:
+            return ERROR, self._fault, values
         if self._odometry.lost(ros_now):
             return WARN, self._odometry.describe(ros_now), values
         return OK, "estimating", values
