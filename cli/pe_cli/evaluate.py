@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,13 @@ def evaluate(
     ] = None,
     episodes: Annotated[int, typer.Option(help="Number of episodes.", min=1)] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the run.", min=0)] = 0,
+    randomise: Annotated[
+        bool, typer.Option("--randomise", help="Draw every robot, sensor and map anew, as the real ones differ.")
+    ] = False,
+    scale: Annotated[float, typer.Option(help="With --randomise: width of the ranges; 2: twice.", min=0.0)] = 1.0,
+    ideal_filter: Annotated[
+        bool, typer.Option("--ideal-filter", help="With --randomise: a filter that takes the world for exact.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes to share the episodes.", min=1)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this file.", metavar="FILE")] = None,
 ) -> None:
@@ -30,4 +38,6 @@ def evaluate(
     from pe_evaluation.evaluate_main import run
 
     match = Match(pursuer, evader, safety, scenario, robot, arena, speed_ratio, seed)
+    if randomise:
+        match = dataclasses.replace(match, randomise=scale, covered=not ideal_filter)
     raise typer.Exit(run(match, episodes, json, workers))

@@ -20,14 +20,16 @@ import dataclasses
 import math
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from pe_core.unicycle import arc_step, wrap_angle
+from pe_core.unicycle import arc_step, half_angle_sinc, wrap_angle
 
 Matrix = NDArray[np.float64]
 
 # Standard deviations that are never undercut: 0.1 mm and 0.006 degrees.
-POSE_FLOOR = np.diag([1e-8, 1e-8, 1e-8])
+_FLOOR = 1e-8
+POSE_FLOOR = np.diag([_FLOOR, _FLOOR, _FLOOR])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,6 +136,75 @@ def gate_twist(
     """
     good_v, good_omega = abs(v) <= v_limit, abs(omega) <= omega_limit
     return (v if good_v else last[0]), (omega if good_omega else last[1]), not (good_v and good_omega)
+
+
+@njit(cache=True)
+def deviations(p: Matrix) -> tuple[float, float]:
+    """Standard deviations of a pose from its covariance (3, 3): of the position in its worst direction [m], the
+    root of the largest eigenvalue of the 2 x 2 block, and of the heading [rad]; infinite where not finite."""
+    middle = 0.5 * (p[0, 0] + p[1, 1])
+    largest = middle + math.hypot(0.5 * (p[0, 0] - p[1, 1]), 0.5 * (p[0, 1] + p[1, 0]))
+    if not (math.isfinite(largest) and math.isfinite(p[2, 2])):
+        return math.inf, math.inf
+    return math.sqrt(max(largest, 0.0)), math.sqrt(max(p[2, 2], 0.0))
+
+
+@njit(cache=True)
+def advance_in_place(
+    mean: Matrix, p: Matrix, v: float, omega: float, dt: float, v_deviation: float, omega_deviation: float
+) -> None:
+    """:func:`predict` with Q = diag(v_deviation^2, omega_deviation^2), compiled, on mean (3,) and p (3, 3)."""
+    half = 0.5 * omega * dt
+    ratio = half_angle_sinc(half)
+    slope = -half / 3.0 if abs(half) < 1e-4 else (math.cos(half) - ratio) / half
+    c, s = math.cos(mean[2] + half), math.sin(mean[2] + half)
+    chord = v * dt * ratio
+    bend = 0.5 * v * dt * dt * slope
+    fx, fy = -chord * s, chord * c
+    bx, by = bend * c - 0.5 * dt * chord * s, bend * s + 0.5 * dt * chord * c
+    mean[0], mean[1], mean[2] = arc_step(mean[0], mean[1], mean[2], v, omega, dt)
+    # F = I but for its last column (fx, fy, 1).
+    xx = p[0, 0] + 2.0 * fx * p[0, 2] + fx * fx * p[2, 2]
+    xy = p[0, 1] + fx * p[1, 2] + fy * p[0, 2] + fx * fy * p[2, 2]
+    yy = p[1, 1] + 2.0 * fy * p[1, 2] + fy * fy * p[2, 2]
+    xt, yt = p[0, 2] + fx * p[2, 2], p[1, 2] + fy * p[2, 2]
+    qv, qw = (dt * ratio * v_deviation) ** 2, omega_deviation**2
+    p[0, 0] = max(xx + qv * c * c + qw * bx * bx, _FLOOR)
+    p[1, 1] = max(yy + qv * s * s + qw * by * by, _FLOOR)
+    p[2, 2] = max(p[2, 2] + qw * dt * dt, _FLOOR)
+    p[0, 1] = p[1, 0] = xy + qv * c * s + qw * bx * by
+    p[0, 2] = p[2, 0] = xt + qw * bx * dt
+    p[1, 2] = p[2, 1] = yt + qw * by * dt
+
+
+@njit(cache=True)
+def correct_in_place(
+    mean: Matrix, p: Matrix, pose: Matrix, position_deviation: float, heading_deviation: float
+) -> None:
+    """:func:`correct` with R = diag of the squared deviations and no rejection, compiled: R is diagonal, so the
+    three components are taken one after the other."""
+    innovation = np.empty(3)
+    for i in range(3):
+        innovation[i] = pose[i] - mean[i]
+    innovation[2] = wrap_angle(innovation[2])
+    moved = np.zeros(3)
+    gain = np.empty(3)
+    row = np.empty(3)
+    for i in range(3):
+        noise = max((position_deviation if i < 2 else heading_deviation) ** 2, _FLOOR)
+        total = p[i, i] + noise
+        residual = innovation[i] - moved[i]
+        for j in range(3):
+            gain[j] = p[j, i] / total
+            row[j] = p[i, j]
+        for j in range(3):
+            moved[j] += gain[j] * residual
+            for n in range(3):
+                p[j, n] -= gain[j] * row[n]
+    for i in range(3):
+        mean[i] += moved[i]
+        p[i, i] = max(p[i, i], _FLOOR)
+    mean[2] = wrap_angle(mean[2])
 
 
 def _floored(covariance: Matrix) -> Matrix:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -22,9 +23,10 @@ from numpy.typing import NDArray
 from pe_core.arena import ArenaConfig, arena_of, load_arena
 from pe_core.bundle import NoiseSource, PolicyBundle, load_bundle
 from pe_core.config import ConfigurationError
+from pe_core.randomisation import Randomisation, WorldDraw, draw, load_randomisation
 from pe_core.robot import RobotModel, load_robot
 from pe_core.rules import check_game
-from pe_core.scenario import Scenario, load_scenario, sample_layout
+from pe_core.scenario import Layout, Scenario, load_scenario, sample_layout
 from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, EpisodeRecord, RobotCounts
 from pe_safety.closed_loop import BACKUPS, INFEASIBLE, INTERVENTIONS, Games
 from pe_safety.parameters import SafetyParameters, load_safety
@@ -35,7 +37,11 @@ CHUNK = 500
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """What is played: names of bundles, filter, scenario, robot profile and arena; speeds; seed."""
+    """What is played: names of bundles, filter, scenario, robot profile and arena; speeds; seed.
+
+    ``randomise`` > 0 draws the world of each episode from the ranges ``randomisation``, that many times as wide; the
+    filter's bounds cover them (``covered``, with ``sigmas`` deviations of the estimates) or stay as configured.
+    """
 
     pursuer: str
     evader: str
@@ -45,8 +51,14 @@ class Match:
     arena: str = "auto"
     speed_ratio: float | None = None
     seed: int = 0
+    randomise: float = 0.0
+    randomisation: str = "turtlebot3"
+    covered: bool = True
+    sigmas: float = 4.0
 
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.randomise) and self.randomise >= 0.0):
+            raise ConfigurationError(f"randomise = {self.randomise!r}: allowed: 0 (off) or a positive scale")
         if self.safety not in SAFETY:
             raise ConfigurationError(f"safety = {self.safety!r}: allowed: {', '.join(SAFETY)}")
         if self.seed < 0:
@@ -63,6 +75,7 @@ class Setup:
     robots: tuple[RobotModel, RobotModel]
     policies: tuple[PolicyBundle, PolicyBundle]
     parameters: tuple[SafetyParameters, SafetyParameters] | None
+    ranges: Randomisation | None = None
 
     def identity(self) -> dict[str, Any]:
         """Hashes of the bundles and of the whole configuration."""
@@ -71,6 +84,7 @@ class Setup:
             "scenario": dataclasses.asdict(self.scenario),
             "robots": [dataclasses.asdict(robot) for robot in self.robots],
             "safety": dataclasses.asdict(self.parameters[0]) if self.parameters else None,
+            "randomisation": dataclasses.asdict(self.ranges) if self.ranges else None,
         }
         text = json.dumps(configuration, sort_keys=True).encode()
         return {
@@ -101,17 +115,20 @@ def prepare(match: Match) -> Setup:
         load_bundle(match.evader, role="evader", dt=config.dt),
     )
     parameters = None
+    ranges = load_randomisation(match.randomisation).scaled(match.randomise) if match.randomise > 0.0 else None
     if match.safety != "none":
         chosen = load_safety(match.safety)
+        if ranges is not None and match.covered:
+            chosen = chosen.covering(ranges, match.sigmas)
         parameters = (chosen, chosen)
-    return Setup(match, config, scenario, robots, policies, parameters)
+    return Setup(match, config, scenario, robots, policies, parameters, ranges)
 
 
 def play(setup: Setup, episodes: range) -> list[EpisodeRecord]:
     """Play ``episodes`` in one batch."""
     config, seed = setup.config, setup.match.seed
-    layouts = [sample_layout(setup.scenario, config, *setup.robots, seed, episode) for episode in episodes]
-    games = Games(layouts, config, setup.robots, setup.parameters)
+    layouts, worlds = start(setup, episodes)
+    games = Games(layouts, config, setup.robots, setup.parameters, worlds)
     noise = [_noise(policy, seed, episodes, config.max_steps) for policy in setup.policies]
     step = 0
     while len(games.active):
@@ -123,6 +140,19 @@ def play(setup: Setup, episodes: range) -> list[EpisodeRecord]:
         games.step(actions)
         step += 1
     return [_record(games, row, episode, seed) for row, episode in enumerate(episodes)]
+
+
+def start(setup: Setup, episodes: range) -> tuple[list[Layout], list[WorldDraw] | None]:
+    """Layouts of ``episodes`` as the map shows them, and their drawn worlds where the match is randomised."""
+    scenario, config, seed = setup.scenario, setup.config, setup.match.seed
+    if setup.ranges is None:
+        return [sample_layout(scenario, config, *setup.robots, seed, episode) for episode in episodes], None
+    worlds = [draw(setup.ranges, config, setup.robots, seed, episode) for episode in episodes]
+    layouts = []
+    for world in worlds:
+        models = (robot.model for robot in world.robots)
+        layouts.append(world.surveyed(sample_layout(scenario, world.config, *models, seed, world.episode)))
+    return layouts, worlds
 
 
 def evaluate(

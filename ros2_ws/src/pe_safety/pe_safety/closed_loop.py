@@ -3,6 +3,11 @@
 The step is the one that the nodes take: both robots are filtered on the states at t_k, both plants advance to
 t_{k+1}, margins and capture are judged there.  The loop calls :func:`pe_safety.ladder.filter_step` and
 :func:`pe_core.plant.plant_step`, the very functions behind ``SafetyFilter`` and ``Plant``.
+
+In a randomised world (:class:`pe_core.randomisation.WorldDraw`) filter and policies see estimates: noisy odometry
+and absolute poses through the estimator's equations (``pe_core.ekf``), the opponent's estimate late by the drawn
+age, obstacles where the map shows them.  The velocity that the filter knows of its own robot is that of the model
+under the commands sent.  Margins are judged on what is true.
 """
 
 from __future__ import annotations
@@ -15,34 +20,51 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_core.arena import OBSTACLES_MAX, ArenaConfig
+from pe_core.ekf import advance_in_place, correct_in_place
+from pe_core.ekf import deviations as deviation_of
 from pe_core.observation import SIZE, encode_batch
-from pe_core.plant import HISTORY, plant_step, state_at_actuation
-from pe_core.robot import RADIUS, RobotModel, command_from_action, executed_command
+from pe_core.plant import HISTORY, advance, plant_step, state_at_actuation
+from pe_core.randomisation import WorldDraw
+from pe_core.robot import DELAY, RADIUS, V_MAX, V_MIN, RobotModel, command_from_action, executed_command
 from pe_core.rules import body_margin, is_capture
 from pe_core.scenario import Layout
-from pe_safety.barriers import BARRIERS_MAX, reaction_margin
+from pe_core.unicycle import half_angle_sinc, wrap_angle
+from pe_safety.barriers import BARRIERS_MAX
+from pe_safety.budget import SIZE as BUDGET_SIZE
+from pe_safety.budget import peaks, usual_margin, write_budget
 from pe_safety.filter import INTERVENTION
 from pe_safety.ladder import BACKUP, EXACT, correction_size, filter_step, is_infeasible
-from pe_safety.parameters import SafetyParameters
+from pe_safety.parameters import DELAY_ERROR, SafetyParameters
 
 # Columns of Games.counts, per robot.
-INTERVENTIONS, INFEASIBLE, BACKUPS = range(3)
+INTERVENTIONS, INFEASIBLE, BACKUPS, CONTACTS, MOVING_CONTACTS = range(5)
+# A robot below this share of v_max stands still.
+STANDING = 0.02
+# Largest age of an opponent's state [control steps].
+_AGES = 16
 
 
 @njit(cache=True, nogil=True)
 def step_games(
     active: NDArray[np.int64],
     states: NDArray[np.float64],
-    histories: NDArray[np.float64],
+    sent: NDArray[np.float64],
+    acting: NDArray[np.float64],
     actions: NDArray[np.float64],
-    half_side: float,
+    half_side: NDArray[np.float64],
     obstacles: NDArray[np.float64],
     obstacle_count: NDArray[np.int64],
     models: NDArray[np.float64],
+    plants: NDArray[np.float64],
+    gains: NDArray[np.float64],
     parameters: NDArray[np.float64],
-    filtered: bool,
+    filtered: NDArray[np.bool_],
     capture_radius: float,
     dt: float,
+    randomised: bool,
+    seen: NDArray[np.float64],
+    deviations: NDArray[np.float64],
+    ages: NDArray[np.int64],
     steps: NDArray[np.int64],
     captured: NDArray[np.bool_],
     min_margin: NDArray[np.float64],
@@ -54,31 +76,52 @@ def step_games(
 
     Args:
         active: indices (k,) of running games.
-        states: (N, 2, 5): pursuer and evader, (x, y, theta, v, omega).
-        histories: (N, 2, K, 2) executed commands, newest first.
+        states: (N, 2, 5): pursuer and evader, (x, y, theta, v, omega), true.
+        sent, acting: (N, 2, K, 2) executed commands as sent and as the wheels turn them (times the gain), newest
+            first; the same array where the world is not randomised.
         actions: (k, 2, 2) actions of the active games, v / v_max and omega / omega_max.
-        obstacles, obstacle_count: (N, 6, 3), (N,).
-        models, parameters: (2, .) robots and filter parameters.
-        filtered: False passes nominal commands through the robot's limits alone.
+        half_side: (N, 2) of the map, and true [m].
+        obstacles, obstacle_count: (N, 2, 6, 3): on the map, and true; (N,).
+        models, plants: (N, 2, .) robots as believed, and as they are.
+        gains: (N, 2, 2) executed over commanded (v, omega).
+        parameters: (2, .) of the filters; filtered: (2,), False passes nominal commands through the limits alone.
+        seen: (N, 2, A, 5) estimated states, newest first; deviations: (N, 2, A, 2) theirs.
+        ages: (k, 2) age of the opponent's state that each robot sees [control steps].
         steps, captured, min_margin, violations: (N,); margin [m] of the worse body over all samples.
-        counts: (N, 2, 3) interventions, infeasible, backup; corrections: (N, 2, 2) sum and largest.
+        counts: (N, 2, 5) interventions, infeasible, backup, samples in contact with the other robot, those at which
+            this robot moved; corrections: (N, 2, 2) sum and largest.
     """
     h = np.empty(BARRIERS_MAX)
+    margins = np.empty(BARRIERS_MAX)
+    budget = np.empty(BUDGET_SIZE)
+    undisturbed = np.zeros((3, 4))
     commands = np.empty((2, 2))
     ahead = np.empty(5)
     for k in range(active.shape[0]):
         n = active[k]
         for r in range(2):
-            nominal_v, nominal_omega = command_from_action(actions[k, r, 0], actions[k, r, 1], models[r])
+            model, rival = models[n, r], models[n, 1 - r]
+            nominal_v, nominal_omega = command_from_action(actions[k, r, 0], actions[k, r, 1], model)
             v, omega = nominal_v, nominal_omega
-            if filtered:
-                state_at_actuation(states[n, r], histories[n, r], models[r], dt, dt, 0.0, ahead)
+            if filtered[r]:
+                own, other = states[n, r], states[n, 1 - r]
+                sigma, rival_sigma, age = (0.0, 0.0), (0.0, 0.0), 0.0
+                if randomised:
+                    late = ages[k, r]
+                    own, other, age = seen[n, r, 0], seen[n, 1 - r, late], late * dt
+                    sigma = (deviations[n, r, 0, 0], deviations[n, r, 0, 1])
+                    rival_sigma = (deviations[n, 1 - r, late, 0], deviations[n, 1 - r, late, 1])
+                window = model[DELAY] + parameters[r, DELAY_ERROR]
+                peak, turn = peaks(own[3], own[4], sent[n, r], window, dt)
+                write_budget(
+                    model, rival, parameters[r], sigma, rival_sigma, peak, turn, age, dt, budget
+                )
+                state_at_actuation(own, sent[n, r], model, dt, dt, 0.0, ahead)
                 v, omega, tier, _, reason = filter_step(
-                    ahead, v, omega, states[n, 1 - r], True, reaction_margin(models[r], models[1 - r]),
-                    half_side, obstacles[n],
-                    obstacle_count[n], models[r], models[1 - r, RADIUS], parameters[r], dt, h,
+                    ahead, v, omega, other, True, half_side[n, 0], obstacles[n, 0], obstacle_count[n], model, rival,
+                    parameters[r], budget, undisturbed, dt, h, margins,
                 )  # fmt: skip
-                size = correction_size(nominal_v, nominal_omega, v, omega, models[r])
+                size = correction_size(nominal_v, nominal_omega, v, omega, model)
                 counts[n, r, INTERVENTIONS] += tier != EXACT or size > INTERVENTION
                 counts[n, r, INFEASIBLE] += is_infeasible(tier, reason)
                 counts[n, r, BACKUPS] += tier == BACKUP
@@ -87,33 +130,98 @@ def step_games(
                     corrections[n, r, 1] = max(corrections[n, r, 1], size)
             commands[r, 0], commands[r, 1] = v, omega
         for r in range(2):
-            for j in range(histories.shape[2] - 1, 0, -1):
-                histories[n, r, j, 0] = histories[n, r, j - 1, 0]
-                histories[n, r, j, 1] = histories[n, r, j - 1, 1]
-            executed = executed_command(commands[r, 0], commands[r, 1], models[r])
-            histories[n, r, 0, 0], histories[n, r, 0, 1] = executed
-            plant_step(states[n, r], histories[n, r], models[r], dt)
+            for j in range(sent.shape[2] - 1, 0, -1):
+                for axis in range(2):
+                    sent[n, r, j, axis] = sent[n, r, j - 1, axis]
+                    acting[n, r, j, axis] = acting[n, r, j - 1, axis]
+            executed = executed_command(commands[r, 0], commands[r, 1], models[n, r])
+            sent[n, r, 0, 0], sent[n, r, 0, 1] = executed
+            if randomised:
+                acting[n, r, 0, 0] = gains[n, r, 0] * executed[0]
+                acting[n, r, 0, 1] = gains[n, r, 1] * executed[1]
+            plant_step(states[n, r], acting[n, r], plants[n, r], dt)
         steps[n] += 1
+        there = obstacles[n, 1, : obstacle_count[n]]
         margin = min(
             body_margin(
-                states[n, 0], states[n, 1], models[0, RADIUS], models[1, RADIUS], half_side,
-                obstacles[n, : obstacle_count[n]],
+                states[n, 0], states[n, 1], models[n, 0, RADIUS], models[n, 1, RADIUS], half_side[n, 1], there
             ),
             body_margin(
-                states[n, 1], states[n, 0], models[1, RADIUS], models[0, RADIUS], half_side,
-                obstacles[n, : obstacle_count[n]],
+                states[n, 1], states[n, 0], models[n, 1, RADIUS], models[n, 0, RADIUS], half_side[n, 1], there
             ),
-        )  # fmt: skip
+        )
         min_margin[n] = min(min_margin[n], margin)
         violations[n] += margin <= 0.0
+        distance = math.hypot(states[n, 0, 0] - states[n, 1, 0], states[n, 0, 1] - states[n, 1, 1])
+        if distance <= models[n, 0, RADIUS] + models[n, 1, RADIUS]:
+            for r in range(2):
+                counts[n, r, CONTACTS] += 1
+                speed = max(models[n, r, V_MAX], -models[n, r, V_MIN])
+                counts[n, r, MOVING_CONTACTS] += abs(states[n, r, 3]) > STANDING * speed
         captured[n] = is_capture(states[n, 0], states[n, 1], capture_radius)
+
+
+@njit(cache=True, nogil=True)
+def observe_games(
+    active: NDArray[np.int64],
+    last: NDArray[np.float64],
+    states: NDArray[np.float64],
+    sent: NDArray[np.float64],
+    models: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    deviation: NDArray[np.float64],
+    absolute: bool,
+    dt: float,
+    means: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    seen: NDArray[np.float64],
+    deviations: NDArray[np.float64],
+) -> None:
+    """Let both estimators see the step from ``last`` to ``states`` (N, 2, 5), in place.
+
+    Args:
+        noise: (k, 2, 5) standard normal: odometry (v, omega), absolute pose (x, y, theta).
+        deviation: (4,): of odometry [m/s, rad/s], of the absolute pose [m, rad].
+        absolute: whether this step brings an absolute pose.
+        means, covariances: (N, 2, 3), (N, 2, 3, 3) of the estimators.
+        seen, deviations: (N, 2, A, 5), (N, 2, A, 2), newest first; see :func:`step_games`.
+    """
+    pose = np.empty(3)
+    model_state = np.empty(5)
+    for k in range(active.shape[0]):
+        n = active[k]
+        for r in range(2):
+            now, before = states[n, r], last[n, r]
+            turn = wrap_angle(now[2] - before[2])
+            middle = before[2] + 0.5 * turn
+            way = (now[0] - before[0]) * math.cos(middle) + (now[1] - before[1]) * math.sin(middle)
+            v = way / half_angle_sinc(0.5 * turn) / dt + noise[k, r, 0] * deviation[0]
+            omega = turn / dt + noise[k, r, 1] * deviation[1]
+            mean, covariance = means[n, r], covariances[n, r]
+            advance_in_place(mean, covariance, v, omega, dt, deviation[0], deviation[1])
+            if absolute:
+                for axis in range(3):
+                    pose[axis] = now[axis] + noise[k, r, 2 + axis] * deviation[2 if axis < 2 else 3]
+                correct_in_place(mean, covariance, pose, deviation[2], deviation[3])
+            for j in range(seen.shape[2] - 1, 0, -1):
+                for axis in range(5):
+                    seen[n, r, j, axis] = seen[n, r, j - 1, axis]
+                for axis in range(2):
+                    deviations[n, r, j, axis] = deviations[n, r, j - 1, axis]
+            for axis in range(5):
+                model_state[axis] = seen[n, r, 0, axis]
+            advance(model_state, sent[n, r], models[n, r], dt, 0.0, dt)
+            for axis in range(3):
+                seen[n, r, 0, axis] = mean[axis]
+            seen[n, r, 0, 3], seen[n, r, 0, 4] = model_state[3], model_state[4]
+            deviations[n, r, 0, 0], deviations[n, r, 0, 1] = deviation_of(covariance)
 
 
 class Games:
     """A batch of games from given layouts; role 0 is the pursuer, role 1 the evader.
 
     Attributes:
-        states: (N, 2, 5); steps, captured, min_margin, violations: (N,); counts: (N, 2, 3);
+        states: (N, 2, 5), true; steps, captured, min_margin, violations: (N,); counts: (N, 2, 5);
         corrections: (N, 2, 2).
         active: indices of the games that still run.
     """
@@ -123,63 +231,157 @@ class Games:
         layouts: Sequence[Layout],
         config: ArenaConfig,
         robots: tuple[RobotModel, RobotModel],
-        parameters: tuple[SafetyParameters, SafetyParameters] | None,
+        parameters: tuple[SafetyParameters | None, SafetyParameters | None] | None,
+        worlds: Sequence[WorldDraw] | None = None,
     ) -> None:
-        """Games in ``config`` between ``robots``; ``parameters`` None runs without a filter."""
+        """Games in ``config`` between ``robots``.
+
+        Args:
+            layouts: of each game; with ``worlds`` as the map shows them.
+            parameters: of both filters; None runs without a filter, one or both.
+            worlds: the drawn world of each game, which then says what the robots are; None: everything is exact.
+        """
         n = len(layouts)
         self.config = config
+        self._worlds = worlds
         self.states = np.zeros((n, 2, 5))
-        self.obstacles = np.zeros((n, OBSTACLES_MAX, 3))
+        self.half_side = np.full((n, 2), config.half_side)
+        self.obstacles = np.zeros((n, 2, OBSTACLES_MAX, 3))
         self.obstacle_count = np.zeros(n, np.int64)
+        self._models = np.stack([np.stack([robot.as_array() for robot in robots])] * n)
+        self._plants = self._models
+        self._gains = np.ones((n, 2, 2))
         for i, layout in enumerate(layouts):
             self.states[i, 0, :3] = layout.pursuer
             self.states[i, 1, :3] = layout.evader
             count = len(layout.arena.obstacles)
             self.obstacle_count[i] = count
-            self.obstacles[i, :count] = layout.arena.obstacles
+            self.half_side[i] = layout.arena.half_side
+            self.obstacles[i, :, :count] = layout.arena.obstacles
         delay = max(robot.delay for robot in robots)
-        self._histories = np.zeros((n, 2, min(HISTORY, math.ceil(delay / config.dt) + 2 if delay else 1), 2))
-        self._models = np.stack([robot.as_array() for robot in robots])
-        self._filtered = parameters is not None
-        chosen = parameters or (SafetyParameters(), SafetyParameters())
+        if worlds is not None:
+            self._plants = self._models.copy()
+            for i, (world, layout) in enumerate(zip(worlds, layouts, strict=True)):
+                there = world.true(layout.arena)
+                self.half_side[i, 1] = there.half_side
+                self.obstacles[i, 1, : len(there.obstacles)] = there.obstacles
+                for r, robot in enumerate(world.robots):
+                    self._models[i, r], self._plants[i, r] = robot.model.as_array(), robot.plant.as_array()
+                    self._gains[i, r] = robot.gain
+                    delay = max(delay, robot.model.delay, robot.plant.delay, world.ranges.delay)
+        self._sent = np.zeros((n, 2, min(HISTORY, math.ceil(delay / config.dt) + 2 if delay else 1), 2))
+        self._acting = self._sent if worlds is None else self._sent.copy()
+        self._filtered = np.array([False, False] if parameters is None else [entry is not None for entry in parameters])
+        chosen = [entry or SafetyParameters() for entry in parameters or (None, None)]
         self._parameters = np.stack([entry.as_array(config.dt) for entry in chosen])
         self.steps = np.zeros(n, np.int64)
         self.captured = np.zeros(n, np.bool_)
         self.violations = np.zeros(n, np.int64)
-        self.counts = np.zeros((n, 2, 3), np.int64)
+        self.counts = np.zeros((n, 2, 5), np.int64)
         self.corrections = np.zeros((n, 2, 2))
-        self.min_margin = np.array([_margin(layout, robots) for layout in layouts])
+        self.min_margin = np.array([self._margin(i) for i in range(n)])
         self.active = np.arange(n)
+        self._begin_estimates()
+
+    def _begin_estimates(self) -> None:
+        n = len(self.states)
+        worlds = self._worlds
+        self._ages = np.zeros((n, 0, 2), np.int64)
+        if worlds is None:
+            self._seen, self._deviations = np.zeros((1, 2, 1, 5)), np.zeros((1, 2, 1, 2))
+            return
+        steps = self.config.max_steps + 1
+        ranges = worlds[0].ranges
+        self._ages = np.stack([world.ages(steps, self.config.dt) for world in worlds])
+        kept = min(int(self._ages.max()) + 1, _AGES)
+        self._deviation = np.array(
+            [
+                ranges.position_noise / self.config.dt,
+                ranges.heading_noise / self.config.dt,
+                ranges.pose_position_noise,
+                ranges.pose_heading_noise,
+            ]
+        )
+        self._noise = np.stack([world.noise(steps) for world in worlds])
+        self._means = self.states[:, :, :3].copy()
+        self._means += self._noise[:, 0, :, 2:] * self._deviation[[2, 2, 3]]
+        self._covariances = np.zeros((n, 2, 3, 3))
+        self._covariances[:] = np.diag(np.maximum(self._deviation[[2, 2, 3]] ** 2, 1e-8))
+        self._seen = np.zeros((n, 2, kept, 5))
+        self._seen[:, :, :, :3] = self._means[:, :, None]
+        self._deviations = np.zeros((n, 2, kept, 2))
+        self._deviations[:] = self._deviation[2:]
+        usual = self._usual_deviations(ranges.pose_every)
+        self._wide = self._models.copy()
+        for r in np.flatnonzero(self._filtered):
+            for i in range(n):
+                self._wide[i, r, RADIUS] += usual_margin(
+                    self._models[i, r], self._models[i, 1 - r], self._parameters[r], usual, self.config.dt
+                )
+
+    def _usual_deviations(self, every: int) -> tuple[float, float]:
+        """Deviations of an estimate after its first seconds."""
+        mean, covariance = np.zeros(3), np.diag(self._deviation[[2, 2, 3]] ** 2)
+        for step in range(20 * every):
+            advance_in_place(mean, covariance, 0.0, 0.0, self.config.dt, self._deviation[0], self._deviation[1])
+            if step % every == 0:
+                correct_in_place(mean, covariance, mean.copy(), self._deviation[2], self._deviation[3])
+        return tuple(deviation_of(covariance))
 
     def observe(self, role: int) -> NDArray[np.float64]:
-        """Observations (k, SIZE) of robot ``role`` in the active games."""
+        """Observations (k, SIZE) of robot ``role`` in the active games.
+
+        In a randomised world the own body is as wide as the filter's margins make it.
+        """
         rows = self.active
         out = np.empty((len(rows), SIZE))
         left = 1.0 - self.steps[rows] / self.config.max_steps
-        encode_batch(
-            self.states[rows, role], self.states[rows, 1 - role], self._models[role], self._models[1 - role],
-            self.config.half_side, self.obstacles[rows], self.obstacle_count[rows], self.config.capture_radius,
-            left, self.config.dt, out,
-        )  # fmt: skip
+        states = self.states if self._worlds is None else self._seen[:, :, 0]
+        if self._worlds is None:
+            encode_batch(
+                states[rows, role], states[rows, 1 - role], self._models[0, role], self._models[0, 1 - role],
+                self.config.half_side, self.obstacles[rows, 0], self.obstacle_count[rows],
+                self.config.capture_radius, left, self.config.dt, out,
+            )  # fmt: skip
+            return out
+        for i, n in enumerate(rows):
+            encode_batch(
+                states[n : n + 1, role], states[n : n + 1, 1 - role], self._wide[n, role],
+                self._models[n, 1 - role], self.half_side[n, 0], self.obstacles[n : n + 1, 0],
+                self.obstacle_count[n : n + 1], self.config.capture_radius, left[i : i + 1], self.config.dt,
+                out[i : i + 1],
+            )  # fmt: skip
         return out
 
     def step(self, actions: NDArray[np.float64]) -> None:
         """One control step under ``actions`` (k, 2, 2): per role v / v_max and omega / omega_max."""
+        randomised = self._worlds is not None
+        now = self.steps[self.active]
+        ages = np.minimum(self._ages[self.active, now], now[:, None]) if randomised else self._ages[:, 0:0]
+        last = self.states.copy() if randomised else self.states
         step_games(
-            self.active, self.states, self._histories, np.ascontiguousarray(actions),
-            self.config.half_side, self.obstacles, self.obstacle_count, self._models, self._parameters,
-            self._filtered, self.config.capture_radius, self.config.dt, self.steps, self.captured,
-            self.min_margin, self.violations, self.counts, self.corrections,
+            self.active, self.states, self._sent, self._acting, np.ascontiguousarray(actions), self.half_side,
+            self.obstacles, self.obstacle_count, self._models, self._plants, self._gains, self._parameters,
+            self._filtered, self.config.capture_radius, self.config.dt, randomised, self._seen, self._deviations,
+            np.ascontiguousarray(ages).reshape(-1, 2), self.steps, self.captured, self.min_margin, self.violations,
+            self.counts, self.corrections,
         )  # fmt: skip
+        if self._worlds is not None:
+            every = self._worlds[0].ranges.pose_every
+            observe_games(
+                self.active, last, self.states, self._sent, self._models, self._noise[self.active, now + 1],
+                self._deviation, bool((now[0] + 1) % every == 0) if len(now) else False, self.config.dt,
+                self._means, self._covariances, self._seen, self._deviations,
+            )  # fmt: skip
         running = ~self.captured[self.active] & (self.steps[self.active] < self.config.max_steps)
         if not running.all():
             self.active = self.active[running]
 
-
-def _margin(layout: Layout, robots: tuple[RobotModel, RobotModel]) -> float:
-    first, second = robots[0].radius, robots[1].radius
-    arena = layout.arena
-    return min(
-        body_margin(layout.pursuer, layout.evader, first, second, arena.half_side, arena.obstacles),
-        body_margin(layout.evader, layout.pursuer, second, first, arena.half_side, arena.obstacles),
-    )
+    def _margin(self, i: int) -> float:
+        first, second = self._models[i, 0, RADIUS], self._models[i, 1, RADIUS]
+        there = self.obstacles[i, 1, : self.obstacle_count[i]]
+        one, other = self.states[i]
+        return min(
+            body_margin(one, other, first, second, self.half_side[i, 1], there),
+            body_margin(other, one, second, first, self.half_side[i, 1], there),
+        )

@@ -15,10 +15,13 @@ from pe_core.arena import OBSTACLES_MAX, Arena
 from pe_core.plant import stopping_pose
 from pe_core.robot import LAG, RobotModel
 from pe_safety import ladder
-from pe_safety.barriers import BARRIERS_MAX, barrier_names, barrier_values, reaction_margin
+from pe_safety.barriers import BARRIERS_MAX, barrier_names, barrier_values
+from pe_safety.budget import SIZE, TERMS, write_budget
 from pe_safety.parameters import SafetyParameters
 
 INTERVENTION = 1e-3
+CERTAIN = (0.0, 0.0)
+"""Deviations of a state that is known exactly."""
 _REASONS = {
     ladder.NO_REASON: "",
     ladder.BAD_STATE: "own state is not finite",
@@ -47,6 +50,9 @@ class FilterResult:
         command: (v, omega) [m/s, rad/s], within the robot's limits.
         tier: exact, relaxed or backup.
         barriers: h by name; walls [m], obstacles and opponent [m^2]; NaN where the state is not finite.
+        barrier_margins: by the same names what the budget adds to the distance r + d that h keeps [m].
+        margins: the budget's terms by name [m] (``pe_safety.budget.TERMS``), then ``arc``, the arc's error of this
+            command, and ``disturbance``, the bound about the learned disturbance over one step.
         slack: largest relaxation [m/s] of a row; 0 for tier exact.
         correction: sqrt((dv / v_max)^2 + (domega / omega_max)^2).
         infeasible: no command met every row (tier relaxed, or backup for that reason).
@@ -58,6 +64,8 @@ class FilterResult:
     command: tuple[float, float]
     tier: Tier
     barriers: dict[str, float]
+    barrier_margins: dict[str, float]
+    margins: dict[str, float]
     slack: float
     correction: float
     infeasible: bool
@@ -82,11 +90,11 @@ class SafetyFilter:
         self.dt = dt
         self._model = robot.as_array()
         self._parameters = parameters.as_array(dt)
-        self._opponent_radius = opponent.radius if opponent is not None else 0.0
-        self._opponent_speed = max(opponent.v_max, -opponent.v_min) if opponent is not None else 0.0
-        self._reaction = reaction_margin(self._model, opponent.as_array()) if opponent is not None else 0.0
+        self._rival = opponent.as_array() if opponent is not None else np.zeros(len(self._model))
         self._h = np.empty(BARRIERS_MAX)
-        self._obstacles = np.zeros((OBSTACLES_MAX, 3))
+        self._margins = np.empty(BARRIERS_MAX)
+        self._budget = np.empty(SIZE)
+        self._undisturbed = np.zeros((3, 4))
 
     def warm_up(self) -> None:
         """Compile (or load from cache) everything that a control step needs."""
@@ -101,6 +109,10 @@ class SafetyFilter:
         opponent: NDArray[np.float64] | Sequence[float] | None,
         arena: Arena,
         opponent_age: float = 0.0,
+        deviations: tuple[float, float] = CERTAIN,
+        opponent_deviations: tuple[float, float] = CERTAIN,
+        peaks: tuple[float, float] | None = None,
+        disturbance: NDArray[np.float64] | None = None,
     ) -> FilterResult:
         """Filter one nominal command.
 
@@ -110,22 +122,34 @@ class SafetyFilter:
             nominal: (v, omega) [m/s, rad/s].
             opponent: like ``state``; None where there is no opponent to keep clear of.
             arena: walls and obstacles.
-            opponent_age: age of the opponent's state [s]; its circle grows by its highest speed * age.
+            opponent_age: age of the opponent's state [s]; what it may have done since counts as margin.
+            deviations, opponent_deviations: of the estimates, position and heading (``pe_core.ekf.deviations``)
+                [m, rad]; a deviation that is not finite or negative counts as infinite.
+            peaks: largest |v| [m/s] and |omega| [rad/s] of the present velocity and of the commands that have not run
+                out (``pe_safety.budget.peaks``); None: the robot's highest.
+            disturbance: (3, 4), see :func:`pe_safety.rows.barrier_rows`; None: none is known.
         """
         start = time.perf_counter()
-        own, other, present, margin = self._inputs(state, opponent, opponent_age)
+        own, other, present = self._inputs(state, opponent)
+        self._write_budget(opponent_age, deviations, opponent_deviations, peaks)
+        drift = self._undisturbed if disturbance is None else np.asarray(disturbance, dtype=np.float64)
         nominal_v, nominal_omega = float(nominal[0]), float(nominal[1])
         count = len(arena.obstacles)
         v, omega, tier, slack, reason = ladder.filter_step(
-            own, nominal_v, nominal_omega, other, present, margin, arena.half_side, arena.obstacles, count,
-            self._model, self._opponent_radius, self._parameters, self.dt, self._h,
+            own, nominal_v, nominal_omega, other, present, arena.half_side, arena.obstacles, count,
+            self._model, self._rival, self._parameters, self._budget, drift, self.dt, self._h, self._margins,
         )  # fmt: skip
         correction = ladder.correction_size(nominal_v, nominal_omega, v, omega, self._model)
         names = barrier_names(count, present)
+        terms = dict(zip(TERMS, self._budget.tolist(), strict=False))
+        terms["arc"] = 0.5 * self.dt**2 * abs(omega) * math.hypot(v, self.robot.vcp_offset * omega)
+        terms["disturbance"] = self.dt * math.hypot(drift[0, 3], drift[1, 3])
         return FilterResult(
             command=(v, omega),
             tier=Tier(tier),
             barriers=dict(zip(names, self._h.tolist(), strict=False)),
+            barrier_margins=dict(zip(names, self._margins.tolist(), strict=False)),
+            margins=terms,
             slack=slack,
             correction=correction,
             infeasible=ladder.is_infeasible(tier, reason),
@@ -140,14 +164,18 @@ class SafetyFilter:
         opponent: NDArray[np.float64] | Sequence[float] | None,
         arena: Arena,
         opponent_age: float = 0.0,
+        deviations: tuple[float, float] = CERTAIN,
+        opponent_deviations: tuple[float, float] = CERTAIN,
+        peaks: tuple[float, float] | None = None,
     ) -> dict[str, float]:
         """Barrier values by name at a state, as :meth:`step` computes them."""
-        own, other, present, margin = self._inputs(state, opponent, opponent_age)
+        own, other, present = self._inputs(state, opponent)
+        self._write_budget(opponent_age, deviations, opponent_deviations, peaks)
         count = len(arena.obstacles)
         stopping_pose(own.copy(), self._model[LAG], own)
         barrier_values(
-            own, other, present, margin, arena.half_side, arena.obstacles, count, self._model,
-            self._opponent_radius, self.parameters.margin, self._h,
+            own, other, present, arena.half_side, arena.obstacles, count, self._model, self._rival, self._budget,
+            self._h, self._margins,
         )  # fmt: skip
         return dict(zip(barrier_names(count, present), self._h.tolist(), strict=False))
 
@@ -155,10 +183,30 @@ class SafetyFilter:
         self,
         state: NDArray[np.float64] | Sequence[float],
         opponent: NDArray[np.float64] | Sequence[float] | None,
-        opponent_age: float,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool, float]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
         own = np.array(state, dtype=np.float64)
         present = opponent is not None and self.opponent is not None
         other = np.array(opponent, dtype=np.float64) if present else np.zeros(5)
-        age = opponent_age if math.isfinite(opponent_age) else math.inf
-        return own, other, present, self._reaction + self._opponent_speed * max(age, 0.0)
+        return own, other, present
+
+    def _write_budget(
+        self,
+        age: float,
+        deviations: tuple[float, float],
+        opponent_deviations: tuple[float, float],
+        peaks: tuple[float, float] | None,
+    ) -> None:
+        age = max(age, 0.0) if math.isfinite(age) else math.inf
+        highest = (math.inf, math.inf) if peaks is None or not all(map(math.isfinite, peaks)) else peaks
+        write_budget(
+            self._model, self._rival, self._parameters, _deviations(deviations), _deviations(opponent_deviations),
+            abs(highest[0]), abs(highest[1]), age, self.dt, self._budget,
+        )  # fmt: skip
+
+
+def _deviations(values: tuple[float, float]) -> tuple[float, float]:
+    position, heading = float(values[0]), float(values[1])
+    return (
+        position if position >= 0.0 and math.isfinite(position) else math.inf,
+        heading if heading >= 0.0 and math.isfinite(heading) else math.inf,
+    )

@@ -42,13 +42,12 @@ from pe_safety.barriers import (
     COLLISION,
     OBSTACLE,
     ROWS_MAX,
-    barrier_rows,
     barrier_values,
-    body_rows,
     bound_rows,
 )
-from pe_safety.parameters import MARGIN, WEIGHT_OMEGA, WEIGHT_V
+from pe_safety.parameters import WEIGHT_OMEGA, WEIGHT_V
 from pe_safety.qp import OPTIMAL, project, scale_rows
+from pe_safety.rows import barrier_rows, body_rows
 
 EXACT, RELAXED, BACKUP = 0, 1, 2
 NO_REASON, BAD_STATE, BAD_NOMINAL, BAD_OPPONENT, NO_COMMAND, UNSAFE_RELAXATION, TURNING, BAD_BARRIER = range(8)
@@ -73,15 +72,17 @@ def filter_step(
     nominal_omega: float,
     opponent: NDArray[np.float64],
     has_opponent: bool,
-    opponent_margin: float,
     half_side: float,
     obstacles: NDArray[np.float64],
     obstacle_count: int,
     model: NDArray[np.float64],
-    opponent_radius: float,
+    rival: NDArray[np.float64],
     parameters: NDArray[np.float64],
+    budget: NDArray[np.float64],
+    disturbance: NDArray[np.float64],
     dt: float,
     h: NDArray[np.float64],
+    margins: NDArray[np.float64],
 ) -> tuple[float, float, int, float, int]:
     """Filter one nominal command.
 
@@ -90,11 +91,13 @@ def filter_step(
             taken at its stopping pose.
         opponent: (x, y, theta, v, omega), shape (5,).
         nominal_v, nominal_omega: nominal command [m/s, rad/s].
-        opponent_margin: what an old opponent state may hide [m].
         obstacles: (n, 3) with the first ``obstacle_count`` rows in use.
-        model: ``RobotModel.as_array()``; parameters: ``SafetyParameters.as_array()``.
+        model, rival: ``RobotModel.as_array()`` of this robot and of its opponent.
+        parameters: ``SafetyParameters.as_array()``.
+        budget: from :func:`pe_safety.budget.write_budget`.
+        disturbance: (3, 4), see :func:`pe_safety.rows.barrier_rows`; zeros where none is known.
         dt: control period [s].
-        h: written: barrier values, shape (BARRIERS_MAX,).
+        h, margins: written: barrier values and their margins [m], shape (BARRIERS_MAX,).
 
     Returns:
         v, omega, tier, slack [m/s], reason.
@@ -104,13 +107,14 @@ def filter_step(
     for k in range(5):
         if not math.isfinite(state[k]):
             h[:] = math.nan
+            margins[:] = math.nan
             return 0.0, 0.0, BACKUP, 0.0, BAD_STATE
         if has_opponent and not math.isfinite(opponent[k]):
             h[:] = math.nan
+            margins[:] = math.nan
             return 0.0, 0.0, BACKUP, 0.0, BAD_OPPONENT
     count = barrier_values(
-        pose, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
-        opponent_radius, parameters[MARGIN], h,
+        pose, opponent, has_opponent, half_side, obstacles, obstacle_count, model, rival, budget, h, margins,
     )  # fmt: skip
     if not (math.isfinite(nominal_v) and math.isfinite(nominal_omega)):
         return 0.0, 0.0, BACKUP, 0.0, BAD_NOMINAL
@@ -121,12 +125,12 @@ def filter_step(
     b = np.empty(ROWS_MAX)
     owner = np.empty(ROWS_MAX, np.int64)
     bounds = body_rows(
-        pose, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
-        opponent_radius, parameters, dt, h, g, b, bound_rows(model, g, b),
+        pose, opponent, has_opponent, half_side, obstacles, obstacle_count, model, rival, parameters, budget,
+        disturbance, dt, h, g, b, bound_rows(model, g, b),
     )  # fmt: skip
     rows = barrier_rows(
-        pose, opponent, has_opponent, opponent_margin, half_side, obstacles, obstacle_count, model,
-        opponent_radius, parameters, dt, h, g, b, owner, bounds,
+        pose, opponent, has_opponent, half_side, obstacles, obstacle_count, model, rival, parameters, budget,
+        disturbance, dt, h, margins, g, b, owner, bounds,
     )  # fmt: skip
     asked_v = min(max(nominal_v, -_NOMINAL_MAX), _NOMINAL_MAX)
     asked_omega = min(max(nominal_omega, -_NOMINAL_MAX), _NOMINAL_MAX)
@@ -165,7 +169,7 @@ def filter_step(
                 # The least slack leaves a set too thin for a grid: what counts is that nothing falls further.
                 v, omega, _ = _snap(g, np.maximum(b, 0.0), rows, v, omega, parameters, model)
             return v, omega, RELAXED, slack, NO_REASON
-    turn = _freest_turn(pose, opponent, has_opponent, half_side, obstacles, obstacle_count, model, opponent_radius)
+    turn = _freest_turn(pose, opponent, has_opponent, half_side, obstacles, obstacle_count, model, rival[RADIUS])
     v, omega = _turn(turn / dt, g, b, bounds, model)
     return v, omega, BACKUP, slack, UNSAFE_RELAXATION if solved else NO_COMMAND
 

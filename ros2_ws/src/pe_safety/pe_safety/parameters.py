@@ -9,9 +9,13 @@ from numpy.typing import NDArray
 
 from pe_core.config import ConfigurationError, check_range, load_yaml, quantity
 from pe_core.paths import config_path
+from pe_core.randomisation import Randomisation
 
 # Order of the values in SafetyParameters.as_array, which compiled kernels read by index.
-RATE, ARC, MARGIN, WEIGHT_V, WEIGHT_OMEGA, COOPERATIVE, OPPONENT_SPEED_ERROR = range(7)
+(
+    RATE, ARC, MARGIN, WEIGHT_V, WEIGHT_OMEGA, COOPERATIVE, OPPONENT_SPEED_ERROR, SIGMAS, POSITION_ERROR,
+    HEADING_ERROR, GAIN_ERROR, DELAY_ERROR, LAG_ERROR, ACCELERATION_MIN, MAP_ERROR,
+) = range(15)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +41,45 @@ class SafetyParameters:
         0.0, unit="m/s", low=0.0, high=2.0, description="bound on the error of the opponent's measured velocity"
     )
 
+    sigmas: float = quantity(
+        0.0, low=0.0, high=10.0, description="standard deviations of an estimate that its margin covers; 0: exact"
+    )
+    position_error: float = quantity(
+        0.0, unit="m", low=0.0, high=1.0, description="error of an estimated position beside its covariance"
+    )
+    heading_error: float = quantity(
+        0.0, unit="rad", low=0.0, high=1.0, description="error of an estimated heading beside its covariance"
+    )
+    gain_error: float = quantity(
+        0.0, low=0.0, high=0.9, description="bound on |executed / commanded velocity - 1| of either robot"
+    )
+    delay_error: float = quantity(
+        0.0, unit="s", low=0.0, high=0.5, description="bound on the error of the robots' dead time"
+    )
+    lag_error: float = quantity(0.0, unit="s", low=0.0, high=0.5, description="bound on the error of their lag")
+    acceleration_min: float = quantity(
+        0.0, unit="m/s^2", low=0.0, high=100.0, description="acceleration that they reach at least; 0: no limit"
+    )
+    map_error: float = quantity(
+        0.0, unit="m", low=0.0, high=1.0, description="error of walls' and obstacles' places in the map"
+    )
+
     def __post_init__(self) -> None:
         check_range(self, "safety")
+
+    def covering(self, ranges: Randomisation, sigmas: float = 4.0) -> SafetyParameters:
+        """These parameters with bounds that cover ``ranges``, and ``sigmas`` deviations of the estimates.
+
+        Models hold the middle of the range of dead time.
+        """
+        return dataclasses.replace(
+            self,
+            sigmas=sigmas,
+            gain_error=ranges.gain,
+            delay_error=0.5 * ranges.delay,
+            lag_error=ranges.lag,
+            map_error=ranges.map_error,
+        )
 
     def as_array(self, dt: float) -> NDArray[np.float64]:
         """The values that compiled kernels need, for control period ``dt`` [s]."""
@@ -56,6 +97,14 @@ class SafetyParameters:
                 self.weight_omega,
                 1.0 if self.opponent_behaviour == "cooperative" else 0.0,
                 self.opponent_speed_error,
+                self.sigmas,
+                self.position_error,
+                self.heading_error,
+                self.gain_error,
+                self.delay_error,
+                self.lag_error,
+                self.acceleration_min,
+                self.map_error,
             ]
         )
 

@@ -25,6 +25,7 @@ from pe_core.randomness import generator
 from pe_core.robot import load_robot
 from pe_core.scenario import load_scenario, sample_layout
 from pe_core.scripted.evaders import BoundaryRunner, Flee, Hider, LookAhead, RandomWalk
+from pe_core.scripted.hostile import Ram, Uniform
 from pe_core.scripted.pursuers import LeadPursuit, PurePursuit
 
 COMMAND = "python -m pe_core.scripted.build"
@@ -49,6 +50,10 @@ POLICIES: dict[str, Entry] = {
     "lookahead": Entry("evader", LookAhead),
     "boundary": Entry("evader", BoundaryRunner),
     "hider": Entry("evader", Hider),
+    "ram_pursuer": Entry("pursuer", Ram),
+    "ram_evader": Entry("evader", Ram),
+    "uniform_pursuer": Entry("pursuer", Uniform, noise_size=2, noise_hold=4),
+    "uniform_evader": Entry("evader", Uniform, noise_size=2, noise_hold=4),
 }
 
 

@@ -21,7 +21,9 @@ from pe_core.scripted.view import View
 GAMMA = 0.15  # the filter's is 0.2
 PAD = 0.001  # kept from h = 0 (1 cm in the reference arena)
 CLEARANCE = 0.003  # beyond 2 d, within which a robot that turns on the spot would bring q too near
-STOP = 0.45  # the filter's is 0.5
+STOP = 0.45  # of the gap in a step; the filter's is 0.5
+STOP_ALONE = 0.9  # of the gap to an opponent that leaves; the filter's is 1
+LEAVING = 0.6  # cosine of its heading to the line of sight
 LAGGING = 0.25  # share of the heading error that a base with wheels closes in a step
 HYSTERESIS = 0.02  # path length that a change of heading must save
 
@@ -104,7 +106,14 @@ def detour(view: View, gx: Tensor, gy: Tensor, hysteresis: float = HYSTERESIS) -
 
 
 def limit_speed(
-    view: View, v: Tensor, omega: Tensor, gamma: float = GAMMA, pad: float = PAD, stop: float = STOP
+    view: View,
+    v: Tensor,
+    omega: Tensor,
+    gamma: float = GAMMA,
+    pad: float = PAD,
+    stop: float = STOP,
+    stop_alone: float = STOP_ALONE,
+    leaving: float = LEAVING,
 ) -> tuple[Tensor, Tensor]:
     """(v, omega) reduced until every barrier row of the virtual control point q holds with decay GAMMA.
 
@@ -129,8 +138,10 @@ def limit_speed(
     # flees; so does this, with the smaller decay.
     full = room[-1]
     flight = view.opponent_v * (nx[-1] * view.ox + ny[-1] * view.oy)
+    leaves = nx[-1] * view.ox + ny[-1] * view.oy > leaving
+    reach = torch.where(leaves, stop_alone, stop)
     credit = torch.minimum(
-        full + flight, torch.where(flight >= 0.0, stop * (gap[-1] - chi[-1]) / view.dt, 1e3)
+        full + flight, torch.where(flight >= 0.0, reach * (gap[-1] - chi[-1]) / view.dt, 1e3)
     )
     room[-1] = torch.maximum(credit, 0.5 * full)
     # What turning costs a row: d omega n_perp and the arc error (as bounded in the filter; turning away from what

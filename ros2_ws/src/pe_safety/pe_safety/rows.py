@@ -1,0 +1,355 @@
+"""The rows G u <= b of the QP; equations in :mod:`pe_safety.barriers`, margins in :mod:`pe_safety.budget`.
+
+With an uncertain robot (``budget[UNCERTAIN]``) every coefficient is the largest over the bounds: heading
+|d beta| <= HEADING_BOUND, gains within 1 +- eps, lag at its upper bound; approach per |v| and per |omega| is then a
+function of their signs, convex and piecewise linear: a row for each pair of signs.  All of it vanishes at u = 0.
+
+A margin is not constant: it follows speed, estimate and age.  What it must not do is to trap.  For a barrier whose
+margins alone are used up (h < 0, but >= 0 without them) the last command that was verified still holds, its
+stopping pose is clear, and the row asks only that nothing is approached, whatever the true direction:
+
+    approach <= rate h / |grad h|      h >= 0
+    approach <= 0                      h < 0 <= h without margins
+    approach <= rate h_0 / |grad h|    h_0, h without margins, < 0: out
+
+A command faster than those on their way makes the margin itself grow: h(x+) counts the margin that will hold then,
+
+    approach + (GROWTH along' |v| - GROWTH PEAK along) / dt <= budget
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pe_core.robot import LAG, OMEGA_MAX, RADIUS, V_MAX, V_MIN, VCP_OFFSET
+from pe_core.unicycle import wrap_angle
+from pe_safety.barriers import CENTRE, arc_coefficient, facing, lag_coefficients
+from pe_safety.budget import (
+    CONSTANT,
+    GAIN,
+    GROWTH,
+    HEADING_BOUND,
+    LAG_HIGH,
+    OTHER,
+    OTHER_BLUR,
+    PASSIVE_WINDOW,
+    PEAK,
+    SPREAD,
+    STATIC_BLUR,
+    UNCERTAIN,
+    along,
+    barrier_margin,
+    opponent_leaves,
+)
+from pe_safety.parameters import ARC, COOPERATIVE, OPPONENT_SPEED_ERROR, RATE
+
+# What two bodies may close in a step, of the gap between them.
+_BODY_CLOSING = 0.9
+# The gap that bodies keep, of the control point's offset.
+_SKIN = 0.1
+# A robot that comes to rest at h = 0 is not outside its safe set by rounding [m/s].
+_ROUNDING = 1e-9
+
+
+@njit(cache=True)
+def barrier_rows(
+    state: NDArray[np.float64],
+    opponent: NDArray[np.float64],
+    has_opponent: bool,
+    half_side: float,
+    obstacles: NDArray[np.float64],
+    obstacle_count: int,
+    model: NDArray[np.float64],
+    rival: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    budget: NDArray[np.float64],
+    disturbance: NDArray[np.float64],
+    dt: float,
+    h: NDArray[np.float64],
+    margins: NDArray[np.float64],
+    g: NDArray[np.float64],
+    b: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    start: int,
+) -> int:
+    """Write the rows G u <= b [m/s] of every barrier that some admissible command could break.
+
+    Args:
+        state: (x, y, theta) of the stopping pose and the velocity (v, omega) at actuation, shape (5,).
+        opponent: (x, y, theta, v, omega), shape (5,).
+        budget: from :func:`pe_safety.budget.write_budget`.
+        disturbance: (3, 4): of (d_x, d_y, d_theta) [m/s, m/s, rad/s], body frame, the value at u = 0, the slopes
+            by v and by omega, and the bound about them.
+        h, margins: from :func:`barrier_values`.
+        g, b, owner: rows (ROWS_MAX, 2), right-hand sides and barrier index of each row, written from ``start``.
+
+    Returns:
+        The number of rows, those before ``start`` included.
+    """
+    c = math.cos(state[2])
+    s = math.sin(state[2])
+    d = model[VCP_OFFSET]
+    qx = state[0] + d * c
+    qy = state[1] + d * s
+    rate = parameters[RATE]
+    with_arc = parameters[ARC] > 0.0
+    reverses = model[V_MIN] < 0.0
+    uncertain = budget[UNCERTAIN] > 0.0
+    stretch = (1.0 + budget[GAIN]) ** 2
+    per_v, per_omega = lag_coefficients(state[3], state[4], budget[LAG_HIGH], dt)
+    per_v, per_omega = per_v * stretch, per_omega * stretch
+    # No admissible command approaches anything faster than this; rows with a larger budget cannot bind.
+    speed = max(-model[V_MIN], model[V_MAX])
+    fastest = (1.0 + budget[GAIN]) * math.hypot(speed, d * model[OMEGA_MAX])
+    if with_arc:
+        fastest += stretch * model[OMEGA_MAX] * (speed * dt + d * model[OMEGA_MAX] * dt)
+    fastest += per_v * speed + per_omega * model[OMEGA_MAX] + disturbance_speed(disturbance, d, model)
+    row = start
+    count = 4 + obstacle_count + (1 if has_opponent else 0)
+    for k in range(count):
+        moving = k == 4 + obstacle_count
+        nx, ny, rho, radius = facing(qx, qy, k, half_side, obstacles, obstacle_count, opponent)
+        if nx == 0.0 and ny == 0.0:
+            nx, ny, rho = -c, -s, CENTRE
+        keep = radius + model[RADIUS] + d + (rival[RADIUS] if moving else 0.0)
+        full = rate * (h[k] if k < 4 else h[k] / (2.0 * rho))
+        # Inside the margins alone: what was verified before still holds, nothing is approached.  Beyond: out.
+        hold = False
+        if h[k] < 0.0:
+            constant = keep + budget[CONSTANT]
+            bare = rho - constant if k < 4 else (rho * rho - constant * constant) / (2.0 * rho)
+            hold = bare >= 0.0 and uncertain
+            full = 0.0 if hold else rate * bare if uncertain else full
+        allowed = full
+        if moving:
+            gap = rho - keep - margins[k]
+            allowed = _opponent_budget(full, gap, nx, ny, opponent, rival, parameters, budget, dt, 1.0)
+        if allowed >= fastest:
+            continue
+        if -_ROUNDING < allowed < 0.0:
+            allowed = 0.0
+        cos_beta = -(nx * c + ny * s)
+        sin_beta = -(-nx * s + ny * c)
+        blur = budget[HEADING_BOUND]
+        if h[k] < 0.0 and uncertain and (hold or moving) and k >= 4:
+            blur += _direction_error(budget[OTHER_BLUR] if moving else budget[STATIC_BLUR], rho)
+        ahead, behind, left, right = _approach(cos_beta, sin_beta, d, blur, budget[GAIN], uncertain)
+        ahead, behind = ahead + per_v, behind + per_v
+        left, right = left + per_omega, right + per_omega
+        if with_arc:
+            left += stretch * arc_coefficient(1.0, cos_beta, sin_beta, model, dt)
+            right += stretch * arc_coefficient(-1.0, cos_beta, sin_beta, model, dt)
+        drift, by_v, by_omega = _drift(cos_beta, sin_beta, d, disturbance)
+        ahead, behind = ahead + by_v, behind - by_v
+        left, right = left + by_omega, right - by_omega
+        first = row
+        row = _write_rows(ahead, behind, left, right, allowed - drift, reverses, g, b, row)
+        if budget[GROWTH] > 0.0 and not hold:
+            # A faster command than those on their way makes the margin itself grow.
+            growth = budget[GROWTH] / dt
+            later = along(cos_beta, sin_beta, budget[SPREAD] + model[OMEGA_MAX] * dt, reverses)
+            share = along(cos_beta, sin_beta, budget[SPREAD], reverses)
+            room = allowed - drift + growth * budget[PEAK] * share
+            if later * speed > budget[PEAK] * share:
+                row = _write_rows(
+                    ahead + growth * later, behind + growth * later, left, right, room, reverses, g, b, row
+                )
+        for written in range(first, row):
+            owner[written] = k
+    return row
+
+
+@njit(cache=True)
+def body_rows(
+    state: NDArray[np.float64],
+    opponent: NDArray[np.float64],
+    has_opponent: bool,
+    half_side: float,
+    obstacles: NDArray[np.float64],
+    obstacle_count: int,
+    model: NDArray[np.float64],
+    rival: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    budget: NDArray[np.float64],
+    disturbance: NDArray[np.float64],
+    dt: float,
+    h: NDArray[np.float64],
+    g: NDArray[np.float64],
+    b: NDArray[np.float64],
+    start: int,
+) -> int:
+    """Write the rows that keep the body itself clear, from ``start``; arguments as in :func:`barrier_rows`.
+
+    Returns:
+        The number of rows, those before ``start`` included.
+    """
+    c = math.cos(state[2])
+    s = math.sin(state[2])
+    half_turn = 0.5 * (1.0 + budget[GAIN]) * model[OMEGA_MAX] * dt
+    keep = model[RADIUS] + _SKIN * model[VCP_OFFSET]
+    rate = min(parameters[RATE], _BODY_CLOSING / dt)
+    reverses = model[V_MIN] < 0.0
+    uncertain = budget[UNCERTAIN] > 0.0
+    gain = 1.0 + budget[GAIN]
+    per_v, per_omega = lag_coefficients(state[3], state[4], budget[LAG_HIGH], dt)
+    per_v, per_omega = per_v * gain * gain, per_omega * gain * gain
+    speed = max(-model[V_MIN], model[V_MAX])
+    row = start
+    count = 4 + obstacle_count + (1 if has_opponent else 0)
+    for k in range(count):
+        moving = k == 4 + obstacle_count
+        if h[k] >= 0.0 and not moving and model[LAG] == 0.0 and not uncertain:
+            continue
+        nx, ny, distance, radius = facing(state[0], state[1], k, half_side, obstacles, obstacle_count, opponent)
+        if nx == 0.0 and ny == 0.0:
+            # Every way leads away from the centre.
+            continue
+        cos_beta = -(nx * c + ny * s)
+        sin_beta = -(-nx * s + ny * c)
+        margin = barrier_margin(nx, ny, cos_beta, sin_beta, moving, opponent, rival, model, budget)
+        gap = distance - radius - keep - margin - (rival[RADIUS] if moving else 0.0)
+        allowed = rate * max(gap, 0.0)
+        blur = half_turn + budget[HEADING_BOUND]
+        if moving:
+            allowed = _opponent_budget(
+                parameters[RATE] * gap, gap, nx, ny, opponent, rival, parameters, budget, dt, _BODY_CLOSING
+            )
+            blur += _direction_error(budget[OTHER_BLUR], distance)
+        elif gap < 0.0 and k >= 4:
+            blur += _direction_error(budget[STATIC_BLUR], distance)
+        beta = abs(math.atan2(sin_beta, cos_beta))
+        ahead = gain * max(math.cos(max(beta - blur, 0.0)), 0.0) + per_v
+        behind = gain * max(math.cos(max(math.pi - beta - blur, 0.0)), 0.0) + per_v
+        if moving and parameters[COOPERATIVE] == 0.0:
+            # It may come from anywhere: within its reach, this robot does not move.
+            reach = gain * max(rival[V_MAX], -rival[V_MIN]) * budget[PASSIVE_WINDOW]
+            rest = distance - keep - budget[OTHER] - rival[RADIUS] - reach
+            row = _write_rows(1.0, 1.0, per_omega, per_omega, rate * max(rest, 0.0), reverses, g, b, row)
+        drift, by_v, by_omega = _drift(cos_beta, sin_beta, 0.0, disturbance)
+        ahead, behind = max(ahead + by_v, 0.0), max(behind - by_v, 0.0)
+        left, right = per_omega + max(by_omega, 0.0), per_omega + max(-by_omega, 0.0)
+        fastest = max(ahead * model[V_MAX], -behind * model[V_MIN]) + max(left, right) * model[OMEGA_MAX]
+        # Standing still is never forbidden: what drifts is brought to rest by the barrier's row.
+        budgeted = max(allowed - drift, 0.0)
+        if budgeted < fastest:
+            row = _write_rows(ahead, behind, left, right, budgeted, reverses, g, b, row)
+        if budget[GROWTH] > 0.0:
+            growth = budget[GROWTH] / dt
+            later = along(cos_beta, sin_beta, budget[SPREAD] + model[OMEGA_MAX] * dt, reverses)
+            share = along(cos_beta, sin_beta, budget[SPREAD], reverses)
+            room = budgeted + growth * budget[PEAK] * share
+            if later * speed > budget[PEAK] * share and room < fastest + growth * later * speed:
+                row = _write_rows(
+                    ahead + growth * later, behind + growth * later, left, right, room, reverses, g, b, row
+                )
+    return row
+
+
+@njit(cache=True)
+def disturbance_speed(disturbance: NDArray[np.float64], d: float, model: NDArray[np.float64]) -> float:
+    """Largest speed [m/s] that a disturbance (3, 4) can give the control point."""
+    total = 0.0
+    for axis in range(3):
+        lever = d if axis == 2 else 1.0
+        size = abs(disturbance[axis, 0]) + disturbance[axis, 3]
+        size += abs(disturbance[axis, 1]) * max(model[V_MAX], -model[V_MIN])
+        total += lever * (size + abs(disturbance[axis, 2]) * model[OMEGA_MAX])
+    return total
+
+
+@njit(cache=True)
+def _drift(
+    cos_beta: float, sin_beta: float, d: float, disturbance: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Approach that the disturbance adds: largest at u = 0 [m/s], slope by v, slope by omega [m]."""
+    side = sin_beta * d
+    mean = cos_beta * disturbance[0, 0] + sin_beta * disturbance[1, 0] + side * disturbance[2, 0]
+    by_v = cos_beta * disturbance[0, 1] + sin_beta * disturbance[1, 1] + side * disturbance[2, 1]
+    by_omega = cos_beta * disturbance[0, 2] + sin_beta * disturbance[1, 2] + side * disturbance[2, 2]
+    spread = math.hypot(
+        cos_beta * disturbance[0, 3], math.hypot(sin_beta * disturbance[1, 3], side * disturbance[2, 3])
+    )
+    return mean + spread, by_v, by_omega
+
+
+@njit(cache=True)
+def _direction_error(length: float, distance: float) -> float:
+    """Angle [rad] by which the direction to something ``distance`` away errs if its place errs by ``length``."""
+    return math.asin(length / distance) if length < distance else 0.5 * math.pi
+
+
+@njit(cache=True)
+def _approach(
+    cos_beta: float, sin_beta: float, d: float, blur: float, gain: float, uncertain: bool
+) -> tuple[float, float, float, float]:
+    """Approach per forward and reverse speed, per left and right turn, the largest over |d beta| <= blur and
+    gains within 1 +- ``gain``."""
+    if not uncertain:
+        return cos_beta, -cos_beta, d * sin_beta, -d * sin_beta
+    beta = math.atan2(sin_beta, cos_beta)
+    ahead = math.cos(max(abs(beta) - blur, 0.0))
+    behind = math.cos(max(math.pi - abs(beta) - blur, 0.0))
+    left = math.cos(max(abs(wrap_angle(beta - 0.5 * math.pi)) - blur, 0.0))
+    right = math.cos(max(abs(wrap_angle(beta + 0.5 * math.pi)) - blur, 0.0))
+    return (
+        ahead + gain * abs(ahead),
+        behind + gain * abs(behind),
+        d * (left + gain * abs(left)),
+        d * (right + gain * abs(right)),
+    )
+
+
+@njit(cache=True)
+def _write_rows(
+    ahead: float,
+    behind: float,
+    left: float,
+    right: float,
+    budget: float,
+    reverses: bool,
+    g: NDArray[np.float64],
+    b: NDArray[np.float64],
+    row: int,
+) -> int:
+    """Write {ahead | behind} |v| + {left | right} |omega| <= budget, a row for each sign it needs."""
+    for sign_v in (1.0, -1.0):
+        if sign_v < 0.0 and not (reverses and behind != -ahead):
+            continue
+        per_v = ahead if sign_v > 0.0 else -behind
+        b[row] = budget
+        g[row, 0], g[row, 1] = per_v, left
+        row += 1
+        if right != -left:
+            b[row] = budget
+            g[row, 0], g[row, 1] = per_v, -right
+            row += 1
+    return row
+
+
+@njit(cache=True)
+def _opponent_budget(
+    full: float,
+    gap: float,
+    nx: float,
+    ny: float,
+    opponent: NDArray[np.float64],
+    rival: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    budget: NDArray[np.float64],
+    dt: float,
+    closing_share: float,
+) -> float:
+    """Own closing speed that is allowed towards the opponent [m/s]; see the module docstring."""
+    if gap <= 0.0:
+        return 0.0
+    cooperative = parameters[COOPERATIVE]
+    vx = opponent[3] * math.cos(opponent[2])
+    vy = opponent[3] * math.sin(opponent[2])
+    closing = nx * vx + ny * vy + parameters[OPPONENT_SPEED_ERROR]
+    shared = cooperative > 0.0 and not opponent_leaves(nx, ny, opponent, rival, budget)
+    stop = closing_share * gap / dt * (0.5 if shared else 1.0)
+    return min(max(full - closing, 0.5 * max(full, 0.0) * cooperative), stop)
