@@ -165,50 +165,60 @@ def test_it_loads_neither_the_policy_nor_the_filter():
 
 
 @pytest.mark.parametrize("guarded", [False, True])
-def test_a_turtlebot3_whose_safety_node_is_killed_while_driving(processes, probe, tmp_path, guarded):
-    """Without the watchdog it drives on for ever; with it, it rests 0.6 s after the time-out at the latest.
+def test_a_turtlebot3_whose_safety_node_is_killed_while_it_drives_at_a_wall(processes, probe, tmp_path, guarded):
+    """Without the watchdog it drives on, into the wall; with it, it rests 0.6 s after the time-out at the latest.
 
     (Timer 0.04 s, control step 0.05 s, dead time 0.02 s, four time constants of 0.05 s; the rest is scheduling.)
     """
     scenario = tmp_path / "ahead.yaml"
     scenario.write_text(
-        "name: ahead\nreference_half_side: 2.2\nobstacles: []\npursuer: [-1.5, 0.0, 0.0]\nevader: [1.5, 0.0, 0.0]\n"
+        "name: ahead\nreference_half_side: 2.2\nobstacles: []\npursuer: [1.2, 0.0, 0.0]\nevader: [-1.5, 1.5, 0.0]\n"
     )
     robots = {"robot": "turtlebot3_burger", "opponent_robot": "turtlebot3_burger", "use_sim_time": True}
     probe.listen(Odometry, "/pursuer/ground_truth", qos.EVENT)
     probe.listen(String, "/episode", qos.LATCHED)
     for role in ("pursuer", "evader"):
         processes.node("state_estimator", f"/{role}", role=role, **robots)
-    processes.crossed("policy", "pursuer", bundle="pure", **robots)
     safety = processes.crossed("safety", "pursuer", **robots)
     remappings = {}
     if guarded:
         processes.node("watchdog", role="pursuer", robot="turtlebot3_burger", use_sim_time=True)
         remappings = {"/pursuer/cmd_vel": DRIVER}
-    expected = [f"/pursuer/{name}" for name in ("state_estimator", "policy", "safety")] + ["/evader/state_estimator"]
+    nominal = TwistStamped()
+    set_command(nominal, 0, 0.21, 0.0)
+
+    def ahead():
+        probe.publish("/pursuer/cmd_vel_nominal", nominal, qos.COMMAND)
+
+    ahead()
     simulator = processes.node(
         "arena_sim", "/", remappings, rate=1.0, scenario=str(scenario), arena="turtlebot3",
         pursuer_robot="turtlebot3_burger", evader_robot="turtlebot3_burger", pursuer_device="turtlebot3",
-        evader_device="turtlebot3", expected_nodes=expected,
+        evader_device="turtlebot3",
+        expected_nodes=["/pursuer/state_estimator", "/pursuer/safety", "/evader/state_estimator"],
     )  # fmt: skip
     messages = probe.received["/pursuer/ground_truth"]
 
     def truth():
-        """(time [s], v) of every sample."""
-        return np.array([(1e-9 * stamp_ns(m.header.stamp), odometry_values(m)[3]) for _, m in messages])
+        """(time [s], x, v) of every sample."""
+        rows = [(m, odometry_values(m)) for _, m in messages]
+        return np.array([(1e-9 * stamp_ns(m.header.stamp), values[0], values[3]) for m, values in rows])
 
-    probe.until(lambda: messages and truth()[-1, 1] > 0.19, 60.0)
+    # The wall is at 2.2 m, the body's radius 0.105 m.
+    probe.until(lambda: messages and truth()[-1, 1] > 1.8, 60.0, ahead)
     safety.kill()
-    killed = truth()[-1, 0]
-    probe.until(lambda: truth()[-1, 0] > killed + 2.0, 10.0)
+    killed, _, v = truth()[-1]
+    assert v > 0.2
+    probe.until(lambda: truth()[-1, 0] > killed + 2.0, 10.0, ahead)
     after = truth()[truth()[:, 0] > killed]
-    if guarded:
-        resting = after[np.abs(after[:, 1]) < RESTING]
-        assert resting[0, 0] - killed < 0.2 + 0.6
-        assert np.abs(after[after[:, 0] > resting[0, 0], 1]).max() < RESTING, "and stays at rest"
-    else:
-        assert after[:, 1].min() > 0.15, "its driver lives, and so does the last command"
     simulator.terminate()
     assert simulator.wait(5) == 0
     end = json.loads(probe.until(lambda: [m.data for _, m in probe.received["/episode"] if '"end"' in m.data], 5.0)[-1])
-    assert end["outcome"] == "interrupted" and end["violations"] == 0 and end["min_margin_m"] > 0.0
+    if guarded:
+        resting = after[np.abs(after[:, 2]) < RESTING]
+        assert resting[0, 0] - killed < 0.2 + 0.6
+        assert np.abs(after[after[:, 0] > resting[0, 0], 2]).max() < RESTING, "and stays at rest"
+        assert end["violations"] == 0 and end["min_margin_m"] > 0.05
+    else:
+        assert after[:, 2].min() > 0.2, "its driver lives, and so does the last command"
+        assert end["violations"] > 0
