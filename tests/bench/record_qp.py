@@ -8,6 +8,7 @@ unit rows 10 from the origin, which never bind (zero rows, which would do as wel
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from scipy.optimize import linprog
 from pe_core.robot import command_from_action
 from pe_core.scenario import sample_layout
 from pe_evaluation.evaluate import Match, prepare
-from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_rows, barrier_values, body_rows, bound_rows
+from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_values, bound_rows
+from pe_safety.budget import SIZE, write_budget
 from pe_safety.closed_loop import Games
+from pe_safety.filter import CERTAIN
+from pe_safety.rows import barrier_rows, body_rows
 
 ROWS = 12
 KEPT = 2048
@@ -44,7 +48,8 @@ def record(pursuer: str, evader: str) -> tuple[list[Problem], list[Problem]]:
     parameters = setup.parameters[0].as_array(setup.config.dt)
     rng = np.random.default_rng(0)
     kept: tuple[list[Problem], list[Problem]] = ([], [])
-    h, owner = np.empty(BARRIERS_MAX), np.empty(ROWS_MAX, np.int64)
+    h, margins, owner = np.empty(BARRIERS_MAX), np.empty(BARRIERS_MAX), np.empty(ROWS_MAX, np.int64)
+    budget, undisturbed, peaks = np.empty(SIZE), np.zeros((3, 4)), (math.inf, math.inf)
     while len(games.active):
         actions = np.empty((len(games.active), 2, 2))
         for role, policy in enumerate(setup.policies):
@@ -53,16 +58,17 @@ def record(pursuer: str, evader: str) -> tuple[list[Problem], list[Problem]]:
         actions = np.clip(actions + EXPLORATION * rng.standard_normal(actions.shape), -1.0, 1.0)
         for k, n in enumerate(games.active):
             for role in (0, 1):
-                model, other = models[role], setup.robots[1 - role]
+                model, other = models[role], models[1 - role]
                 own, opponent = games.states[n, role], games.states[n, 1 - role]
                 count = int(games.obstacle_count[n])
-                scene = (setup.config.half_side, games.obstacles[n], count, model, other.radius)
-                barrier_values(own, opponent, True, 0.0, *scene, 0.0, h)
+                scene = (own, opponent, True, setup.config.half_side, games.obstacles[n, 0], count, model, other)
+                write_budget(model, other, parameters, CERTAIN, CERTAIN, *peaks, 0.0, setup.config.dt, budget)
+                barrier_values(*scene, budget, h, margins)
                 g, b = np.zeros((ROWS_MAX, 2)), np.ones(ROWS_MAX)
-                values = (parameters, setup.config.dt, h, g, b)
+                values = (parameters, budget, undisturbed, setup.config.dt, h)
                 bounds = bound_rows(model, g, b)
-                hard = body_rows(own, opponent, True, 0.0, *scene, *values, bounds)
-                rows = barrier_rows(own, opponent, True, 0.0, *scene, *values, owner, hard)
+                hard = body_rows(*scene, *values, g, b, bounds)
+                rows = barrier_rows(*scene, *values, margins, g, b, owner, hard)
                 if bounds < rows <= ROWS and _feasible(g, b):
                     g[rows:], b[rows:] = FILLING[: ROWS_MAX - rows], 10.0
                     nominal = np.array(command_from_action(*actions[k, role], model))

@@ -15,7 +15,15 @@ from pe_core.robot import RobotModel, load_robot
 from pe_safety.filter import FilterResult, SafetyFilter, Tier
 from pe_safety.ladder import filter_step
 from pe_safety.parameters import SafetyParameters
-from tests.support.safety_states import DT, OPEN, ROBOT, random_arena, safe_state
+from tests.support.safety_states import (
+    DT,
+    OPEN,
+    ROBOT,
+    UNDISTURBED,
+    budget_of,
+    random_arena,
+    safe_state,
+)
 
 FILTER = SafetyFilter(SafetyParameters(), ROBOT, ROBOT, DT)
 ALONE = SafetyFilter(SafetyParameters(), ROBOT, None, DT)
@@ -95,10 +103,10 @@ def test_obstacles_that_are_not_finite_stop_the_robot(
     row: tuple[float, ...], nominal: tuple[float, float]
 ) -> None:
     """``Arena`` refuses them; the kernel behind it stops."""
-    h = np.empty(11)
+    h, model = np.empty(11), ROBOT.as_array()
     v, omega, tier, slack, _ = filter_step(
-        np.zeros(5), *nominal, np.zeros(5), False, 0.0, 10.0, np.array([row]), 1, ROBOT.as_array(), 0.15,
-        SafetyParameters().as_array(DT), DT, h,
+        np.zeros(5), *nominal, np.zeros(5), False, 10.0, np.array([row]), 1, model, model,
+        SafetyParameters().as_array(DT), budget_of(), UNDISTURBED, DT, h, np.empty(11),
     )  # fmt: skip
     assert 0.0 <= v <= 1.0 and abs(omega) <= 2.84 and slack >= 0.0
     if not all(math.isfinite(value) for value in row):

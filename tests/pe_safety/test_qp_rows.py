@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from pe_core.arena import Arena
 from pe_core.robot import RobotModel
 from pe_core.unicycle import arc_step
-from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_rows, barrier_values, body_rows, bound_rows
+from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_values, bound_rows
 from pe_safety.filter import SafetyFilter, Tier
 from pe_safety.parameters import SafetyParameters
 from pe_safety.qp_layer import BACKENDS, solve_qp
+from pe_safety.rows import barrier_rows, body_rows
+from tests.support.safety_states import UNDISTURBED, budget_of
 
 DT = 0.05
 ROBOT = RobotModel()
@@ -38,40 +40,23 @@ class Rows(NamedTuple):
 
 def rows_of(state: Array, opponent: Array, parameters: SafetyParameters = DISCRETE) -> Rows:
     model, values = ROBOT.as_array(), parameters.as_array(DT)
-    h, g, b = np.empty(BARRIERS_MAX), np.zeros((ROWS_MAX, 2)), np.ones(ROWS_MAX)
+    budget = budget_of(parameters=parameters)
+    h, margins = np.empty(BARRIERS_MAX), np.empty(BARRIERS_MAX)
+    g, b = np.zeros((ROWS_MAX, 2)), np.ones(ROWS_MAX)
     owner = np.full(ROWS_MAX, -1)
-    scene = (
-        state,
-        opponent,
-        True,
-        0.0,
-        ARENA.half_side,
-        ARENA.obstacles,
-        len(ARENA.obstacles),
-        model,
-        ROBOT.radius,
-    )
-    barrier_values(*scene, parameters.margin, h)
-    bounds = body_rows(*scene, values, DT, h, g, b, bound_rows(model, g, b))
-    count = barrier_rows(*scene, values, DT, h, g, b, owner, bounds)
+    scene = (state, opponent, True, ARENA.half_side, ARENA.obstacles, len(ARENA.obstacles), model, model)
+    barrier_values(*scene, budget, h, margins)
+    bounds = body_rows(*scene, values, budget, UNDISTURBED, DT, h, g, b, bound_rows(model, g, b))
+    count = barrier_rows(*scene, values, budget, UNDISTURBED, DT, h, margins, g, b, owner, bounds)
     return Rows(g[:count], b[:count], owner[:count])
 
 
 def values_of(state: Array, opponent: Array) -> Array:
-    h = np.empty(BARRIERS_MAX)
+    h, model = np.empty(BARRIERS_MAX), ROBOT.as_array()
     count = barrier_values(
-        state,
-        opponent,
-        True,
-        0.0,
-        ARENA.half_side,
-        ARENA.obstacles,
-        2,
-        ROBOT.as_array(),
-        ROBOT.radius,
-        0.0,
-        h,
-    )
+        state, opponent, True, ARENA.half_side, ARENA.obstacles, 2, model, model, budget_of(), h,
+        np.empty(BARRIERS_MAX),
+    )  # fmt: skip
     return h[:count]
 
 

@@ -8,20 +8,33 @@ import numpy as np
 
 from pe_core.arena import Arena
 from pe_core.robot import RobotModel
-from pe_safety.barriers import (
-    BARRIERS_MAX,
-    ROWS_MAX,
-    barrier_names,
-    barrier_rows,
-    barrier_values,
-    body_rows,
-    bound_rows,
-)
+from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_names, barrier_values, bound_rows
+from pe_safety.budget import SIZE, write_budget
 from pe_safety.parameters import SafetyParameters
+from pe_safety.rows import barrier_rows, body_rows
 
 DT = 0.05
 OPEN = Arena(10.0, np.zeros((0, 3)))
 ROBOT = RobotModel()
+
+
+UNDISTURBED = np.zeros((3, 4))
+
+
+def budget_of(
+    robot: RobotModel = ROBOT,
+    opponent: RobotModel = ROBOT,
+    parameters: SafetyParameters | None = None,
+    deviations: tuple[float, float] = (0.0, 0.0),
+    peaks: tuple[float, float] = (math.inf, math.inf),
+    age: float = 0.0,
+    dt: float = DT,
+) -> np.ndarray:
+    """The margin budget, both estimates equally good."""
+    out = np.empty(SIZE)
+    values = (parameters or SafetyParameters()).as_array(dt)
+    write_budget(robot.as_array(), opponent.as_array(), values, deviations, deviations, *peaks, age, dt, out)
+    return out
 
 
 class Rows:
@@ -35,6 +48,8 @@ class Rows:
         parameters: SafetyParameters | None = None,
         robot: RobotModel = ROBOT,
         dt: float = DT,
+        budget: np.ndarray | None = None,
+        disturbance: np.ndarray = UNDISTURBED,
     ) -> None:
         parameters = parameters or SafetyParameters()
         values = parameters.as_array(dt)
@@ -45,17 +60,21 @@ class Rows:
             np.asarray(state, float),
             other,
             opponent is not None,
-            0.0,
             arena.half_side,
             arena.obstacles,
             count,
+            model,
+            model,
         )
-        h = np.empty(BARRIERS_MAX)
-        n = barrier_values(*here, model, robot.radius, parameters.margin, h)
+        if budget is None:
+            budget = budget_of(robot, robot, parameters, dt=dt)
+        h, margins = np.empty(BARRIERS_MAX), np.empty(BARRIERS_MAX)
+        n = barrier_values(*here, budget, h, margins)
         g, b, owner = np.full((ROWS_MAX, 2), np.nan), np.full(ROWS_MAX, np.nan), np.full(ROWS_MAX, -1)
         self.bounds = bound_rows(model, g, b)
-        self.hard = body_rows(*here, model, robot.radius, values, dt, h, g, b, self.bounds)
-        end = barrier_rows(*here, model, robot.radius, values, dt, h, g, b, owner, self.hard)
+        self.hard = body_rows(*here, values, budget, disturbance, dt, h, g, b, self.bounds)
+        end = barrier_rows(*here, values, budget, disturbance, dt, h, margins, g, b, owner, self.hard)
+        self.margins = margins[:n].copy()
         self.h, self.g, self.b, self.owner = h[:n].copy(), g[:end].copy(), b[:end].copy(), owner[:end].copy()
         self.names = barrier_names(count, opponent is not None)
 
@@ -79,9 +98,10 @@ def values_of(
     """h of every barrier, without the rows."""
     h = np.empty(BARRIERS_MAX)
     other = np.zeros(5) if opponent is None else opponent
+    model = robot.as_array()
     n = barrier_values(
-        state, other, opponent is not None, 0.0, arena.half_side, arena.obstacles, len(arena.obstacles),
-        robot.as_array(), robot.radius, 0.0, h,
+        state, other, opponent is not None, arena.half_side, arena.obstacles, len(arena.obstacles), model, model,
+        budget_of(robot, robot), h, np.empty(BARRIERS_MAX),
     )  # fmt: skip
     return h[:n].copy()
 

@@ -149,6 +149,26 @@ def deviations(p: Matrix) -> tuple[float, float]:
     return math.sqrt(max(largest, 0.0)), math.sqrt(max(p[2, 2], 0.0))
 
 
+def usual_deviations(
+    odometry: tuple[float, float], pose: tuple[float, float], every: int, dt: float
+) -> tuple[float, float]:
+    """Deviations [m, rad] of an estimate after its first seconds.
+
+    Args:
+        odometry: deviations of its (v, omega) [m/s, rad/s].
+        pose: deviations of absolute poses, position and heading [m, rad], which come every ``every`` control periods.
+        dt: control period [s].
+    """
+    mean = np.zeros(3)
+    covariance = np.diag([pose[0] ** 2, pose[0] ** 2, pose[1] ** 2])
+    for step in range(20 * every):
+        advance_in_place(mean, covariance, 0.0, 0.0, dt, odometry[0], odometry[1])
+        if step % every == 0:
+            correct_in_place(mean, covariance, mean.copy(), pose[0], pose[1])
+    position, heading = deviations(covariance)
+    return position, heading
+
+
 @njit(cache=True)
 def advance_in_place(
     mean: Matrix, p: Matrix, v: float, omega: float, dt: float, v_deviation: float, omega_deviation: float

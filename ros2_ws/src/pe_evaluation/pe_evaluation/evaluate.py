@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pe_core.arena import ArenaConfig, arena_of, load_arena
 from pe_core.bundle import NoiseSource, PolicyBundle, load_bundle
 from pe_core.config import ConfigurationError
+from pe_core.paths import config_names
 from pe_core.randomisation import Randomisation, WorldDraw, draw, load_randomisation
 from pe_core.robot import RobotModel, load_robot
 from pe_core.rules import check_game
@@ -31,7 +32,6 @@ from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, EpisodeRecord, RobotC
 from pe_safety.closed_loop import BACKUPS, INFEASIBLE, INTERVENTIONS, Games
 from pe_safety.parameters import SafetyParameters, load_safety
 
-SAFETY = ("rcbf", "none")
 CHUNK = 500
 
 
@@ -59,8 +59,11 @@ class Match:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.randomise) and self.randomise >= 0.0):
             raise ConfigurationError(f"randomise = {self.randomise!r}: allowed: 0 (off) or a positive scale")
-        if self.safety not in SAFETY:
-            raise ConfigurationError(f"safety = {self.safety!r}: allowed: {', '.join(SAFETY)}")
+        if self.safety == "barriernet":
+            raise ConfigurationError(
+                "safety = 'barriernet': no policy bundle with a BarrierNet head is installed; allowed: none, "
+                + ", ".join(config_names("safety"))
+            )
         if self.seed < 0:
             raise ConfigurationError(f"seed = {self.seed!r}: allowed: 0 or more")
 
@@ -84,8 +87,9 @@ class Setup:
             "scenario": dataclasses.asdict(self.scenario),
             "robots": [dataclasses.asdict(robot) for robot in self.robots],
             "safety": dataclasses.asdict(self.parameters[0]) if self.parameters else None,
-            "randomisation": dataclasses.asdict(self.ranges) if self.ranges else None,
         }
+        if self.ranges is not None:
+            configuration["randomisation"] = dataclasses.asdict(self.ranges)
         text = json.dumps(configuration, sort_keys=True).encode()
         return {
             "bundles": {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_core import ekf
 from pe_core.arena import ArenaConfig
 from pe_core.plant import Plant
 from pe_core.randomness import generator
@@ -27,6 +28,12 @@ HEADING_STEP = math.radians(0.5)
 POSE_POSITION = 0.01
 POSE_HEADING = math.radians(0.5)
 POSE_PERIOD = 0.1
+
+
+def usual_deviations(dt: float) -> tuple[float, float]:
+    """Deviations [m, rad] of an estimate from the sensors of noise ``turtlebot3``."""
+    odometry = (POSITION_STEP / dt, HEADING_STEP / dt)
+    return ekf.usual_deviations(odometry, (POSE_POSITION, POSE_HEADING), round(POSE_PERIOD / dt), dt)
 
 
 @dataclasses.dataclass

@@ -21,6 +21,7 @@ from pe_nodes.child_environment import FASTDDS_PROFILES
 from pe_nodes.devices import make_device
 from pe_nodes.fault_wiring import EVENTS, Relay
 from pe_nodes.faults import Plan, load_plan
+from pe_nodes.arena_game import usual_deviations
 from pe_nodes.launch_arguments import LaunchArguments
 from pe_nodes.manifest import manifest
 from pe_nodes.robot_models import scaled
@@ -169,7 +170,14 @@ def _robot(run: Run, role: str, dt: float) -> list[NodeRecord]:
     namespace = f"/{role}"
     return [
         NodeRecord("pe_nodes", "state_estimator", "state_estimator", namespace, common | estimator),
-        NodeRecord("pe_nodes", "policy", "policy", namespace, common | {"bundle": bundle}, dict(opponent)),
+        NodeRecord(
+            "pe_nodes",
+            "policy",
+            "policy",
+            namespace,
+            common | {"bundle": bundle, "body_margin": _body_margin(run, role, dt)},
+            dict(opponent),
+        ),
         NodeRecord(
             "pe_nodes",
             "safety",
@@ -179,6 +187,13 @@ def _robot(run: Run, role: str, dt: float) -> list[NodeRecord]:
             dict(opponent),
         ),
     ]
+
+
+def _body_margin(run: Run, role: str, dt: float) -> float:
+    """What a policy must count as part of the own body, because the filter keeps that much more clear."""
+    own, rival = (run.robots[ROLES.index(role) ^ other].as_array() for other in (0, 1))
+    parameters = load_safety(run.arguments.safety).as_array(dt)
+    return float(usual_margin(own, rival, parameters, usual_deviations(dt), dt))
 
 
 def _watchdog(run: Run, role: str) -> NodeRecord:

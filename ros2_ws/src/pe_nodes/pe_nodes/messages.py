@@ -12,8 +12,10 @@ from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 
+from pe_core.ekf import deviations
 from pe_core.quaternion import quaternion_of_yaw, yaw_of_quaternion
 
+_PLANAR = np.ix_([0, 1, 5], [0, 1, 5])
 NANO = 1_000_000_000
 Vector = Sequence[float] | NDArray[np.float64]
 
@@ -21,6 +23,7 @@ Vector = Sequence[float] | NDArray[np.float64]
 def warm_up() -> None:
     """Compile (or load from cache) what messages need, so that the first one does not wait for it."""
     yaw_of_quaternion(*quaternion_of_yaw(0.0))
+    state_values(Odometry())
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -50,6 +53,12 @@ def odometry_values(message: Odometry) -> tuple[float, float, float, float, floa
     """(x, y, theta, v, omega) of a nav_msgs/Odometry."""
     position, twist = message.pose.pose.position, message.twist.twist
     return position.x, position.y, yaw_of(message.pose.pose.orientation), twist.linear.x, twist.angular.z
+
+
+def state_values(message: Odometry) -> tuple[float, ...]:
+    """:func:`odometry_values`, then the standard deviations of position [m] and heading [rad]."""
+    covariance = np.asarray(message.pose.covariance, dtype=np.float64).reshape(6, 6)
+    return *odometry_values(message), *deviations(covariance[_PLANAR])
 
 
 def set_odometry(message: Odometry, nanoseconds: int, state: Vector) -> None:

@@ -12,7 +12,7 @@ from nav_msgs.msg import Odometry
 
 from pe_core import observation
 from pe_core.bundle import NoiseSource, load_bundle
-from pe_core.robot import command_from_action
+from pe_core.robot import RADIUS, command_from_action
 from pe_core.unicycle import arc_step
 from pe_nodes import inputs, qos
 from pe_nodes.episode import Episode
@@ -39,6 +39,7 @@ class PolicyNode(GameNode):
         self._bundle = load_bundle(settings.bundle, settings.role, settings.dt)
         self._bundle.warm_up()
         self._own_array, self._opponent_array = own_model.as_array(), opponent_model.as_array()
+        self._own_array[RADIUS] += settings.body_margin
         self._own = StampedInput("own state", settings.state_timeout, settings.future_tolerance)
         self._opponent = StampedInput("opponent state", settings.opponent_timeout, settings.future_tolerance)
         # Odometry of a base may come faster than the control period that the policy was made for (62 Hz, Create 3):

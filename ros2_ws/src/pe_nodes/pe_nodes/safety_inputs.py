@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -34,6 +35,7 @@ class SafetyInputs:
     Attributes:
         fault: the first fault since they were cleared; it stands until it is cleared.
         estimator: what the own state estimator complains of, as long as it does.
+        modelled: the own velocity is that of the model under the commands sent, not the measured one.
         obstacle: why the robot must wait although nothing is wrong, or nothing.
     """
 
@@ -51,7 +53,7 @@ class SafetyInputs:
         self.own = StampedInput("own state", settings.state_timeout, ahead)
         self.opponent = StampedInput("opponent state", settings.opponent_timeout, ahead)
         self.all = (self.nominal, self.own, self.opponent)
-        self.playing = False
+        self.playing = self.modelled = False
         self.fault = self.estimator = self.obstacle = ""
         self._limit = settings.prediction_limit
         gates = (settings.jump_tolerance, settings.turn_tolerance)
@@ -152,8 +154,25 @@ class SafetyInputs:
     def own_at(self, now_ns: int, sent: SentCommands) -> NDArray[np.float64]:
         """Own state (5,) where a command sent at ``now_ns`` begins to act, under the commands sent before."""
         ahead = min(max((now_ns - self.own.stamp_ns) / 1e9, 0.0), self._limit)
-        return sent.predict(np.array(self.own.values, dtype=np.float64), self.own.stamp_ns, ahead)
+        own = np.array(self.own.values[:5], dtype=np.float64)
+        if self.modelled:
+            own[3:] = sent.velocity(self.own.stamp_ns)
+        return sent.predict(own, self.own.stamp_ns, ahead)
+
+    def uncertainty(self, now_ns: int, sent: SentCommands, delay_error: float) -> dict[str, Any]:
+        """What the filter must know beside the states: deviations of both estimates, and the peaks of the velocity
+        that has not run out; after :meth:`own_at`."""
+        own, opponent = self.own.values, self.opponent.values
+        if own is None or opponent is None:
+            return {}
+        age = max((now_ns - self.own.stamp_ns) / 1e9, 0.0)
+        velocity = sent.velocity(self.own.stamp_ns) if self.modelled else own[3:5]
+        return {
+            "deviations": (own[5], own[6]),
+            "opponent_deviations": (opponent[5], opponent[6]),
+            "peaks": sent.peaks(velocity, age + delay_error),
+        }
 
     def opponent_at(self, now_ns: int) -> tuple[NDArray[np.float64], float]:
         """Opponent's state (5,) as received, and its age [s]: what it did since then is not known."""
-        return np.array(self.opponent.values, dtype=np.float64), self.opponent.age(now_ns)
+        return np.array(self.opponent.values[:5], dtype=np.float64), self.opponent.age(now_ns)

@@ -21,7 +21,7 @@ from pe_nodes.command_output import ZERO, CommandOutput
 from pe_nodes.episode import Episode
 from pe_nodes.game_node import GameNode
 from pe_nodes.inputs import StampedInput
-from pe_nodes.messages import command_values, odometry_values, stamp_ns
+from pe_nodes.messages import command_values, stamp_ns, state_values
 from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import models
 from pe_nodes.safety_inputs import ESTIMATOR, Mode, SafetyInputs
@@ -51,6 +51,7 @@ class SafetyNode(GameNode):
         )
         self._filter.warm_up()
         heard = self._inputs = SafetyInputs(settings, own, opponent, f"{self.get_namespace()}/{ESTIMATOR}")
+        heard.modelled = self._filter.parameters.gain_error > 0.0
         self._sent = SentCommands(own.as_array(), settings.dt)
         self._sent.warm_up()
         self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
@@ -116,7 +117,7 @@ class SafetyNode(GameNode):
         self._offer(self._inputs.nominal, command_values(message), stamp_ns(message.header.stamp))
 
     def _on_state(self, source: StampedInput, message: Odometry) -> None:
-        self._offer(source, odometry_values(message), stamp_ns(message.header.stamp))
+        self._offer(source, state_values(message), stamp_ns(message.header.stamp))
 
     def _offer(self, source: StampedInput, values: tuple[float, ...], stamp: int) -> None:
         now = self.now_ns()
@@ -135,7 +136,7 @@ class SafetyNode(GameNode):
         lockstep = self.settings.lockstep
         if lockstep and verdict == inputs.DUPLICATE and event == self._last_ns:
             self._output.send(event, self._output.last)  # the simulator asks again: the answer was lost
-        elif lockstep and event > self._last_ns and self._inputs.complete(event):
+        elif lockstep and event > max(self._last_ns, 0) and self._inputs.complete(event):
             self._guarding = False
             self._cycle(event)
         elif not lockstep and source is self._inputs.nominal and verdict == inputs.ACCEPTED:
@@ -179,7 +180,8 @@ class SafetyNode(GameNode):
         episode, nominal = self.episode, self._inputs.nominal.values
         if episode is None or nominal is None:
             return
-        result = self._filter.step(own, nominal, opponent, episode.arena, opponent_age=age)
+        known = self._inputs.uncertainty(stamp, self._sent, self._filter.parameters.delay_error)
+        result = self._filter.step(own, nominal, opponent, episode.arena, opponent_age=age, **known)
         command = result.command
         if not (math.isfinite(command[0]) and math.isfinite(command[1])):
             self._inputs.latch(f"the filter gave {command}")

@@ -59,6 +59,9 @@ class SafetyStatus:
             put(values, "solve_time_us", repr(1e6 * result.solve_time))
             for name, value in result.barriers.items():
                 put(values, "h/" + name, repr(value))
+                put(values, "m/" + name, repr(result.barrier_margins[name]))
+            for name, value in result.margins.items():
+                put(values, "margin/" + name, repr(value))
         for prefix, state in (("state_", own), ("opponent_", opponent)):
             if state is not None:
                 for name, value in zip(_COMPONENTS, state, strict=True):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_core.plant import HISTORY, state_at_actuation
+from pe_core.plant import HISTORY, advance, state_at_actuation
 from pe_core.robot import DELAY
+from pe_safety.budget import peaks
 
 OLDEST = 0.5
 
@@ -29,6 +31,7 @@ class SentCommands:
     def warm_up(self) -> None:
         """Compile (or load from cache) what a prediction needs."""
         self.predict(np.zeros(5), 0, 0.0)
+        self.peaks(self.velocity(0), 0.0)
 
     def clear(self) -> None:
         """Forget everything: the robot stands still."""
@@ -52,6 +55,23 @@ class SentCommands:
         since = (stamp_ns - newest) / 1e9
         state_at_actuation(np.asarray(state, dtype=np.float64), self._history, self._model, self._dt, since, age, out)
         return out
+
+    def velocity(self, stamp_ns: int) -> tuple[float, float]:
+        """The model's velocity (v, omega) at ``stamp_ns`` under the commands sent before."""
+        newest = self._sent[0][0] if self._sent else stamp_ns
+        self._fill(newest)
+        # Nothing older than the history can still be felt.
+        span = (len(self._history) - 1) * self._dt
+        state = np.zeros(5)
+        advance(state, self._history, self._model, self._dt, -span, span + (stamp_ns - newest) / 1e9)
+        return float(state[3]), float(state[4])
+
+    def peaks(self, velocity: Sequence[float], window: float) -> tuple[float, float]:
+        """Largest |v| and |omega| of ``velocity`` and of the commands that the robot's dead time and ``window`` [s]
+        do not rule out."""
+        newest = self._sent[0][0] if self._sent else 0
+        self._fill(newest)
+        return peaks(velocity[0], velocity[1], self._history, self._model[DELAY] + window, self._dt)
 
     def _fill(self, newest: int) -> None:
         # One row a period, newest first, as the plant wants them: what was in force at that time.

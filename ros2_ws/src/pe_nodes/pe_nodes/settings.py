@@ -44,6 +44,9 @@ class PolicySettings(RobotSettings):
     opponent_timeout: float = quantity(
         0.5, unit="s", low=0.05, high=0.5, description="older opponent state: no command"
     )
+    body_margin: float = quantity(
+        0.0, unit="m", low=0.0, high=2.0, description="what the filter's margins add to the own body's radius"
+    )
     pairing_wait: float = quantity(
         0.01, unit="s", low=0.0, high=0.1, description="wait for the opponent's state of the same instant"
     )

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pe_core.arena import OBSTACLES_MAX, ArenaConfig
 from pe_core.ekf import advance_in_place, correct_in_place
 from pe_core.ekf import deviations as deviation_of
+from pe_core.ekf import usual_deviations
 from pe_core.observation import SIZE, encode_batch
 from pe_core.plant import HISTORY, advance, plant_step, state_at_actuation
 from pe_core.randomisation import WorldDraw
@@ -289,6 +290,7 @@ class Games:
         self._ages = np.zeros((n, 0, 2), np.int64)
         if worlds is None:
             self._seen, self._deviations = np.zeros((1, 2, 1, 5)), np.zeros((1, 2, 1, 2))
+            self._widen((0.0, 0.0))
             return
         steps = self.config.max_steps + 1
         ranges = worlds[0].ranges
@@ -311,27 +313,21 @@ class Games:
         self._seen[:, :, :, :3] = self._means[:, :, None]
         self._deviations = np.zeros((n, 2, kept, 2))
         self._deviations[:] = self._deviation[2:]
-        usual = self._usual_deviations(ranges.pose_every)
+        odometry, pose = self._deviation[:2], self._deviation[2:]
+        self._widen(usual_deviations(tuple(odometry), tuple(pose), ranges.pose_every, self.config.dt))
+
+    def _widen(self, deviations: tuple[float, float]) -> None:
         self._wide = self._models.copy()
         for r in np.flatnonzero(self._filtered):
-            for i in range(n):
+            for i in range(len(self._models)):
                 self._wide[i, r, RADIUS] += usual_margin(
-                    self._models[i, r], self._models[i, 1 - r], self._parameters[r], usual, self.config.dt
+                    self._models[i, r], self._models[i, 1 - r], self._parameters[r], deviations, self.config.dt
                 )
-
-    def _usual_deviations(self, every: int) -> tuple[float, float]:
-        """Deviations of an estimate after its first seconds."""
-        mean, covariance = np.zeros(3), np.diag(self._deviation[[2, 2, 3]] ** 2)
-        for step in range(20 * every):
-            advance_in_place(mean, covariance, 0.0, 0.0, self.config.dt, self._deviation[0], self._deviation[1])
-            if step % every == 0:
-                correct_in_place(mean, covariance, mean.copy(), self._deviation[2], self._deviation[3])
-        return tuple(deviation_of(covariance))
 
     def observe(self, role: int) -> NDArray[np.float64]:
         """Observations (k, SIZE) of robot ``role`` in the active games.
 
-        In a randomised world the own body is as wide as the filter's margins make it.
+        The own body is as wide as the filter's margins make it.
         """
         rows = self.active
         out = np.empty((len(rows), SIZE))
@@ -339,7 +335,7 @@ class Games:
         states = self.states if self._worlds is None else self._seen[:, :, 0]
         if self._worlds is None:
             encode_batch(
-                states[rows, role], states[rows, 1 - role], self._models[0, role], self._models[0, 1 - role],
+                states[rows, role], states[rows, 1 - role], self._wide[0, role], self._models[0, 1 - role],
                 self.config.half_side, self.obstacles[rows, 0], self.obstacle_count[rows],
                 self.config.capture_radius, left, self.config.dt, out,
             )  # fmt: skip
