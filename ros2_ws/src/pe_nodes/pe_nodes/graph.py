@@ -17,15 +17,17 @@ from pe_core.robot import RobotModel, load_robot
 from pe_core.rules import check_game
 from pe_core.scenario import load_scenario, sample_layout
 from pe_nodes import fault_wiring
+from pe_nodes.arena_game import usual_deviations
 from pe_nodes.child_environment import FASTDDS_PROFILES
 from pe_nodes.devices import make_device
 from pe_nodes.fault_wiring import EVENTS, Relay
 from pe_nodes.faults import Plan, load_plan
-from pe_nodes.arena_game import usual_deviations
 from pe_nodes.launch_arguments import LaunchArguments
 from pe_nodes.manifest import manifest
 from pe_nodes.robot_models import scaled
 from pe_nodes.settings import DRIVER_TOPIC, ROLES
+from pe_safety.budget import usual_margin
+from pe_safety.parameters import load_safety
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSE = "geometry_msgs/msg/PoseWithCovarianceStamped"
