@@ -16,21 +16,31 @@ class Suite(StrEnum):
 
     QP = "qp"
     CONTROL_LOOP = "control-loop"
+    ENDURANCE = "endurance"
     ALL = "all"
+
+
+_NOT_IN_ALL = (Suite.ALL, Suite.ENDURANCE)
+"""A run of half an hour is asked for by name."""
 
 
 def bench(
     suite: Annotated[Suite, typer.Argument(help="What to measure.")] = Suite.ALL,
     json: Annotated[Path | None, typer.Option(help="Write the rows to this file.", metavar="FILE")] = None,
+    minutes: Annotated[float, typer.Option(help="endurance: wall time of the run.", min=0.2)] = 30.0,
 ) -> None:
-    """Measure our solver and control loop beside their peers, in the same run on the same machine."""
+    """Measure our solver and control loop beside their peers, in the same run on the same machine.
+
+    endurance is a long run through the nodes; with --json its page and figure are written beside the file.
+    """
     from pe_cli.test import find_root
     from pe_evaluation.metrics import write_json
 
     sys.path.insert(0, str(find_root()))
-    chosen = [each for each in Suite if each is not Suite.ALL] if suite is Suite.ALL else [suite]
+    chosen = [each for each in Suite if each not in _NOT_IN_ALL] if suite is Suite.ALL else [suite]
     rows = []
     for each in chosen:
-        rows += importlib.import_module(f"tests.bench.{each.value.replace('-', '_')}").run(None)
+        module = importlib.import_module(f"tests.bench.{each.value.replace('-', '_')}")
+        rows += module.run(json, minutes) if each is Suite.ENDURANCE else module.run(None)
     if json is not None:
         write_json(json, rows)

@@ -117,7 +117,8 @@ class RunReader:
             if found is None:
                 continue
             if found[0] < self._low_ns:
-                self._late += 1
+                # Before the first episode there is nothing that a message could be missing from.
+                self._late += bool(shown and found[0] >= shown[0].start_ns)
                 continue
             rows.add(raw.topic, found[0], raw.log_ns, found[1])
         _check_game(self._raw)

@@ -68,6 +68,9 @@ class EvaluationRecorderNode(GameNode):
         self.follow_episodes()
         self.create_timer(0.25, self._flush, clock=self.steady)
 
+    def warm_up(self) -> None:
+        """Nothing: messages are kept as they are."""
+
     def ready_for(self, episode: Episode) -> bool:
         return all(
             self._links[topic].get_publisher_count() > 0 for topic in self._required if topic in self._links

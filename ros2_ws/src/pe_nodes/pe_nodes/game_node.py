@@ -15,9 +15,9 @@ from std_msgs.msg import Header, String
 
 from pe_core.config import ConfigurationError
 from pe_nodes import episode as episodes
-from pe_nodes import parameters, qos
+from pe_nodes import messages, parameters, qos
 from pe_nodes.episode import Episode
-from pe_nodes.messages import key_values, set_stamp, warm_up
+from pe_nodes.messages import key_values, set_stamp
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 HEARTBEAT = 1.0
@@ -54,6 +54,10 @@ class GameNode(LifecycleNode):
 
     def setup(self, settings: Any) -> None:
         """Build everything from checked settings; raise ConfigurationError to refuse."""
+
+    def warm_up(self) -> None:
+        """Load what every callback needs, so that the first message does not wait for it."""
+        messages.warm_up()
 
     def activate(self) -> None:
         """Begin to act."""
@@ -126,7 +130,7 @@ class GameNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._kept = self._entities()
-        warm_up()
+        self.warm_up()
         try:
             self.setup(parameters.read(self, self._settings_type))
         except ConfigurationError as error:
