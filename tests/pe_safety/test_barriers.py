@@ -192,7 +192,6 @@ FACING = [-0.5, 0.0, 0.0, 0.0, 0.0]  # VCP 0.45 m from the opponent, chi = 0.35:
         ("cooperative", 0.1, math.pi, 0.32 / 0.9 - 0.1),
         ("cooperative", 1.0, math.pi, 0.16 / 0.9),
         ("cooperative", 0.5, 0.0, 0.32 / 0.9 + 0.5),
-        ("cooperative", 1.0, 0.0, 1.0),  # not more than half of the gap in a step
         ("passive", 0.1, math.pi, 0.32 / 0.9 - 0.1),
         ("passive", 1.0, math.pi, 0.0),
     ],
@@ -200,6 +199,16 @@ FACING = [-0.5, 0.0, 0.0, 0.0, 0.0]  # VCP 0.45 m from the opponent, chi = 0.35:
 def test_opponent_budget(behaviour: str, speed: float, heading: float, budget: float) -> None:
     parameters = SafetyParameters(opponent_behaviour=behaviour)
     assert opponent_budget(FACING, [0.0, 0.0, heading, speed, 0.0], parameters) == pytest.approx(budget)
+
+
+def test_the_gap_is_shared_unless_the_opponent_leaves() -> None:
+    """VCP 0.02 m from chi: all of the gap in a step towards an opponent that drives away, half of it where it could
+    turn, and no more than the decay where it does not move away."""
+    near = [-0.42, 0.0, 0.0, 0.0, 0.0]
+    full = 4.0 * (0.37**2 - 0.35**2) / (2.0 * 0.37)
+    for heading, expected in ((0.0, 0.02 / DT), (0.5 * math.pi - 0.13, 0.01 / DT), (0.5 * math.pi, full)):
+        budget = opponent_budget(near, [0.0, 0.0, heading, 1.0, 0.0], SafetyParameters())
+        assert budget == pytest.approx(min(expected, full + math.cos(heading)))
 
 
 def test_error_of_the_opponents_velocity_is_taken_as_approach() -> None:
@@ -262,6 +271,9 @@ def test_body_rows_bound_the_true_approach_of_the_body() -> None:
             rows = Rows(state, opponent, robot=robot)
             g, b = rows.g[rows.bounds : rows.hard], rows.b[rows.bounds : rows.hard]
             assert (b >= 0.0).all()
+            # An opponent that drives away and cannot turn back within the step leaves the whole gap.
+            leaves = robot.v_min == 0.0 and math.cos(bearing - opponent[2]) < -math.sin(robot.omega_max * DT)
+            share = 0.9 if leaves else 0.45
             for v in (robot.v_min, -0.1 * robot.v_min, 0.3, 1.0):
                 if len(g):
                     worst = (g @ [v, 0.0] / np.maximum(b, 1e-12)).max()
@@ -270,7 +282,7 @@ def test_body_rows_bound_the_true_approach_of_the_body() -> None:
                     x, y, _ = arc_step(*state[:3], v, omega, DT)
                     approach = gap - (math.hypot(x, y) - 0.3)
                     full = DT * (b[0] if len(b) else math.inf)
-                    assert approach <= min(full, 0.45 * max(gap - 0.005, 0.0) if len(b) else math.inf) + 1e-9
+                    assert approach <= min(full, share * max(gap - 0.005, 0.0) if len(b) else math.inf) + 1e-9
                     checked += 1
     assert checked > 5000
 

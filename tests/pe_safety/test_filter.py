@@ -141,10 +141,16 @@ def test_age_of_unknown_size_stops_the_robot() -> None:
 
 
 def test_old_opponent_state_widens_its_circle() -> None:
-    opponent = np.array([0.8, 0.0, 0.0, 0.0, 0.0])
+    opponent = np.array([0.8, 0.0, math.pi, 0.0, 0.0])
     fresh, old = (FILTER.step(np.zeros(5), (1.0, 0.0), opponent, OPEN, age) for age in (0.0, 0.3))
     assert old.barriers["opponent"] == pytest.approx(0.75**2 - 0.65**2)
     assert old.command[0] < fresh.command[0]
+
+
+def test_an_old_state_of_an_opponent_that_cannot_turn_so_soon_costs_nothing() -> None:
+    leaving = np.array([0.8, 0.0, 0.0, 0.0, 0.0])
+    fresh, old = (FILTER.step(np.zeros(5), (1.0, 0.0), leaving, OPEN, age) for age in (0.0, 0.3))
+    assert old.barriers == fresh.barriers
 
 
 def test_result_is_a_function_of_the_arguments() -> None:
@@ -290,7 +296,8 @@ def test_robot_outside_the_arena_or_in_an_obstacle_comes_back() -> None:
 def test_robot_at_the_opponents_place_keeps_its_limits_and_may_leave(behaviour: str) -> None:
     filter_ = SafetyFilter(SafetyParameters(opponent_behaviour=behaviour), ROBOT, ROBOT, DT)
     plant = Plant(ROBOT, np.zeros(3))
-    for _ in range(100):
+    # Passive, it creeps until it is out of reach.
+    for _ in range(100 if behaviour == "cooperative" else 260):
         result = filter_.step(plant.state, (1.0, 0.0), np.zeros(5), OPEN)
         check(filter_, result, [0.0])
         plant.step(result.command, DT)

@@ -36,11 +36,10 @@ from pe_safety.budget import peaks, usual_margin, write_budget
 from pe_safety.filter import INTERVENTION
 from pe_safety.ladder import BACKUP, EXACT, correction_size, filter_step, is_infeasible
 from pe_safety.parameters import DELAY_ERROR, SafetyParameters
+from pe_safety.rows import CREEP
 
 # Columns of Games.counts, per robot.
 INTERVENTIONS, INFEASIBLE, BACKUPS, CONTACTS, MOVING_CONTACTS = range(5)
-# A robot below this share of v_max stands still.
-STANDING = 0.02
 # Largest age of an opponent's state [control steps].
 _AGES = 16
 
@@ -158,7 +157,7 @@ def step_games(
             for r in range(2):
                 counts[n, r, CONTACTS] += 1
                 speed = max(models[n, r, V_MAX], -models[n, r, V_MIN])
-                counts[n, r, MOVING_CONTACTS] += abs(states[n, r, 3]) > STANDING * speed
+                counts[n, r, MOVING_CONTACTS] += abs(states[n, r, 3]) > (CREEP + 0.01) * speed
         captured[n] = is_capture(states[n, 0], states[n, 1], capture_radius)
 
 

@@ -47,11 +47,13 @@ from pe_safety.budget import (
 )
 from pe_safety.parameters import ARC, COOPERATIVE, OPPONENT_SPEED_ERROR, RATE
 
+# Share of v_max at which a robot counts as standing: of an opponent that does not come, a robot may get out of reach.
+CREEP = 0.05
 # What two bodies may close in a step, of the gap between them.
 _BODY_CLOSING = 0.9
 # The gap that bodies keep, of the control point's offset.
 _SKIN = 0.1
-# A robot that comes to rest at h = 0 is not outside its safe set by rounding [m/s].
+# A robot that comes to rest at h = 0 is not outside its safe set by rounding, nor held by what it rounds to [m/s].
 _ROUNDING = 1e-9
 
 
@@ -82,8 +84,8 @@ def barrier_rows(
         state: (x, y, theta) of the stopping pose and the velocity (v, omega) at actuation, shape (5,).
         opponent: (x, y, theta, v, omega), shape (5,).
         budget: from :func:`pe_safety.budget.write_budget`.
-        disturbance: (3, 4): of (d_x, d_y, d_theta) [m/s, m/s, rad/s], body frame, the value at u = 0, the slopes
-            by v and by omega, and the bound about them.
+        disturbance: (3, 4) or (3, 6): of (d_x, d_y, d_theta) [m/s, m/s, rad/s], body frame, the value at u = 0, the
+            slopes by v and by omega, the bound about them at u = 0, and what it grows by per |v| and per |omega|.
         h, margins: from :func:`barrier_values`.
         g, b, owner: rows (ROWS_MAX, 2), right-hand sides and barrier index of each row, written from ``start``.
 
@@ -143,9 +145,9 @@ def barrier_rows(
         if with_arc:
             left += stretch * arc_coefficient(1.0, cos_beta, sin_beta, model, dt)
             right += stretch * arc_coefficient(-1.0, cos_beta, sin_beta, model, dt)
-        drift, by_v, by_omega = _drift(cos_beta, sin_beta, d, disturbance)
-        ahead, behind = ahead + by_v, behind - by_v
-        left, right = left + by_omega, right - by_omega
+        drift, by_v, by_omega, wide_v, wide_omega = _drift(cos_beta, sin_beta, d, disturbance)
+        ahead, behind = ahead + by_v + wide_v, behind - by_v + wide_v
+        left, right = left + by_omega + wide_omega, right - by_omega + wide_omega
         first = row
         row = _write_rows(ahead, behind, left, right, allowed - drift, reverses, g, b, row)
         if budget[GROWTH] > 0.0 and not hold:
@@ -225,24 +227,29 @@ def body_rows(
         ahead = gain * max(math.cos(max(beta - blur, 0.0)), 0.0) + per_v
         behind = gain * max(math.cos(max(math.pi - beta - blur, 0.0)), 0.0) + per_v
         if moving and parameters[COOPERATIVE] == 0.0:
-            # It may come from anywhere: within its reach, this robot does not move.
+            # It may come from anywhere: within its reach this robot does not move, or creeps out if it does not come.
             reach = gain * max(rival[V_MAX], -rival[V_MIN]) * budget[PASSIVE_WINDOW]
-            rest = distance - keep - budget[OTHER] - rival[RADIUS] - reach
-            row = _write_rows(1.0, 1.0, per_omega, per_omega, rate * max(rest, 0.0), reverses, g, b, row)
-        drift, by_v, by_omega = _drift(cos_beta, sin_beta, 0.0, disturbance)
-        ahead, behind = max(ahead + by_v, 0.0), max(behind - by_v, 0.0)
-        left, right = per_omega + max(by_omega, 0.0), per_omega + max(-by_omega, 0.0)
+            rest = rate * max(distance - keep - budget[OTHER] - rival[RADIUS] - reach, 0.0)
+            comes = nx * opponent[3] * math.cos(opponent[2]) + ny * opponent[3] * math.sin(opponent[2])
+            if comes + parameters[OPPONENT_SPEED_ERROR] <= CREEP * rival[V_MAX]:
+                rest = max(rest, CREEP * speed)
+            row = _write_rows(1.0, 1.0, per_omega, per_omega, rest, reverses, g, b, row)
+        drift, by_v, by_omega, wide_v, wide_omega = _drift(cos_beta, sin_beta, 0.0, disturbance)
+        ahead, behind = max(ahead + by_v + wide_v, 0.0), max(behind - by_v + wide_v, 0.0)
+        left = per_omega + max(by_omega + wide_omega, 0.0)
+        right = per_omega + max(wide_omega - by_omega, 0.0)
         fastest = max(ahead * model[V_MAX], -behind * model[V_MIN]) + max(left, right) * model[OMEGA_MAX]
         # Standing still is never forbidden: what drifts is brought to rest by the barrier's row.
         budgeted = max(allowed - drift, 0.0)
-        if budgeted < fastest:
+        # Nor is anything by a coefficient that a velocity leaves which has died away: 1e-20 v <= 0 would be v <= 0.
+        if budgeted + _ROUNDING < fastest:
             row = _write_rows(ahead, behind, left, right, budgeted, reverses, g, b, row)
         if budget[GROWTH] > 0.0:
             growth = budget[GROWTH] / dt
             later = along(cos_beta, sin_beta, budget[SPREAD] + model[OMEGA_MAX] * dt, reverses)
             share = along(cos_beta, sin_beta, budget[SPREAD], reverses)
             room = budgeted + growth * budget[PEAK] * share
-            if later * speed > budget[PEAK] * share and room < fastest + growth * later * speed:
+            if later * speed > budget[PEAK] * share and room + _ROUNDING < fastest + growth * later * speed:
                 row = _write_rows(
                     ahead + growth * later, behind + growth * later, left, right, room, reverses, g, b, row
                 )
@@ -251,29 +258,54 @@ def body_rows(
 
 @njit(cache=True)
 def disturbance_speed(disturbance: NDArray[np.float64], d: float, model: NDArray[np.float64]) -> float:
-    """Largest speed [m/s] that a disturbance (3, 4) can give the control point."""
+    """Largest speed [m/s] that a disturbance, (3, 4) or (3, 6), can give the control point."""
     total = 0.0
+    speed = max(model[V_MAX], -model[V_MIN])
     for axis in range(3):
         lever = d if axis == 2 else 1.0
         size = abs(disturbance[axis, 0]) + disturbance[axis, 3]
-        size += abs(disturbance[axis, 1]) * max(model[V_MAX], -model[V_MIN])
-        total += lever * (size + abs(disturbance[axis, 2]) * model[OMEGA_MAX])
+        size += abs(disturbance[axis, 1]) * speed
+        size += abs(disturbance[axis, 2]) * model[OMEGA_MAX]
+        if disturbance.shape[1] > 4:
+            size += abs(disturbance[axis, 4]) * speed + abs(disturbance[axis, 5]) * model[OMEGA_MAX]
+        total += lever * size
     return total
 
 
 @njit(cache=True)
 def _drift(
     cos_beta: float, sin_beta: float, d: float, disturbance: NDArray[np.float64]
-) -> tuple[float, float, float]:
-    """Approach that the disturbance adds: largest at u = 0 [m/s], slope by v, slope by omega [m]."""
+) -> tuple[float, float, float, float, float]:
+    """Approach that the disturbance adds: largest at u = 0 [m/s], slope by v, slope by omega [m], and what its bound
+    grows by per |v| and per |omega| [m].
+
+    The axes err independently, so that bounds b of the axes bound the projection by |(cos b_x, sin b_y, d sin b_theta)|;
+    by the triangle inequality the norm of a bound affine in |v|, |omega| is at most the sum of the norms.
+    """
     side = sin_beta * d
     mean = cos_beta * disturbance[0, 0] + sin_beta * disturbance[1, 0] + side * disturbance[2, 0]
     by_v = cos_beta * disturbance[0, 1] + sin_beta * disturbance[1, 1] + side * disturbance[2, 1]
     by_omega = cos_beta * disturbance[0, 2] + sin_beta * disturbance[1, 2] + side * disturbance[2, 2]
-    spread = math.hypot(
-        cos_beta * disturbance[0, 3], math.hypot(sin_beta * disturbance[1, 3], side * disturbance[2, 3])
+    spread = _projected(cos_beta, sin_beta, side, disturbance, 3)
+    if disturbance.shape[1] == 4:
+        return mean + spread, by_v, by_omega, 0.0, 0.0
+    return (
+        mean + spread,
+        by_v,
+        by_omega,
+        _projected(cos_beta, sin_beta, side, disturbance, 4),
+        _projected(cos_beta, sin_beta, side, disturbance, 5),
     )
-    return mean + spread, by_v, by_omega
+
+
+@njit(cache=True)
+def _projected(
+    cos_beta: float, sin_beta: float, side: float, disturbance: NDArray[np.float64], column: int
+) -> float:
+    return math.hypot(
+        cos_beta * disturbance[0, column],
+        math.hypot(sin_beta * disturbance[1, column], side * disturbance[2, column]),
+    )
 
 
 @njit(cache=True)
