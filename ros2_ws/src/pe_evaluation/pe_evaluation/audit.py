@@ -121,7 +121,8 @@ def _other(role: str) -> str:
 
 def _worst(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     rows = [part["worst"] for part in parts if part["worst"] is not None]
-    return max(rows, key=lambda row: row["difference"], default=None)
+    # Of equal ones the first, in whatever order the episodes were audited.
+    return max(rows, key=lambda row: (row["difference"], -row["episode"], row["robot"]), default=None)
 
 
 def _verdict(result: Mapping[str, Any]) -> bool | None:

@@ -50,6 +50,9 @@ class RawBag:
     def messages(self, wanted: Collection[str]) -> Iterator[Message]:
         """Every message on the ``wanted`` topics, file by file, in the order in which they were recorded.
 
+        What a recorder repeats of latched topics at the beginning of a file, all of it logged at the time of the
+        split, is left out where the file before has it.
+
         Raises:
             BagError: nothing can be read.
         """
@@ -58,9 +61,16 @@ class RawBag:
             return
         self.count = 0
         unreadable = []
-        for scan in self.scans:
+        last: dict[str, bytes] = {}
+        for number, scan in enumerate(self.scans):
+            split_ns = None if number else -1
             try:
-                yield from scan.messages(wanted)
+                for message in scan.messages(wanted):
+                    split_ns = message.log_ns if split_ns is None else split_ns
+                    if message.log_ns == split_ns and last.get(message.topic) == message.data:
+                        continue
+                    last[message.topic] = message.data
+                    yield message
             except NotMcapError as error:
                 unreadable.append(f"{scan.path}: {error}")
                 if len(unreadable) == len(self.scans):
