@@ -177,7 +177,7 @@ def test_turning_stops_within_a_step() -> None:
 def test_a_wheeled_base_is_not_asked_for_more_than_its_wheels_give() -> None:
     robot = load_robot("turtlebot3_burger")
     model = robot.as_array()
-    for name in POLICIES:
+    for name in (name for name in POLICIES if not name.startswith(("ram_", "uniform_"))):
         policy = module(name)
         for own, other, obstacles in states(9, 14):
             padded, out = np.zeros((6, 3)), np.empty(SIZE)

@@ -9,10 +9,10 @@ from pe_core.scripted.view import decode
 
 
 class Uniform(nn.Module):
-    """Any speed and any turn rate; noise (N, 2)."""
+    """Any speed and any turn rate; noise (N, 2): turn rate, speed."""
 
     def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
-        return torch.stack([0.5 + 0.5 * noise[:, 0], noise[:, 1]], dim=1)
+        return torch.stack([noise[:, 1], 2.0 * noise[:, 0] - 1.0], dim=1)
 
 
 class Ram(nn.Module):
@@ -32,4 +32,4 @@ class Ram(nn.Module):
         turn = (bearing / view.turn_step).clamp(-1.0, 1.0)
         # Full speed at once, but for what is behind.
         v = torch.where(bearing.abs() < 0.6 * math.pi, 1.0, 0.0).to(turn.dtype)
-        return torch.stack([v, turn], dim=1)
+        return torch.nan_to_num(torch.stack([v, turn], dim=1))
