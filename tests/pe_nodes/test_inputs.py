@@ -11,6 +11,7 @@ from pe_core.robot import RobotModel
 from pe_core.unicycle import arc_step
 from pe_nodes import inputs
 from pe_nodes.inputs import StampedInput
+from pe_nodes.motion_checks import StepCheck
 from pe_nodes.safety_inputs import Mode, SafetyInputs
 from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
@@ -57,7 +58,24 @@ def test_same_stamp_is_a_duplicate_and_an_older_one_is_rejected():
     source.offer((1.0,), NOW, NOW)
     assert source.offer((2.0,), NOW, NOW) == inputs.DUPLICATE
     assert source.offer((3.0,), NOW - 1, NOW) == inputs.OUT_OF_ORDER
+    assert source.offer((1.0,), NOW, NOW + SECOND) == inputs.DUPLICATE, "a stamp that stands still is not just stale"
     assert source.values == (1.0,)
+
+
+def test_a_jump_does_not_become_true_by_waiting_but_an_outlier_passes():
+    source = fresh()
+    source.check = StepCheck(1.0, 2.84, 0.1, 0.3)
+    tenth = SECOND // 20
+
+    def offer(step, theta):
+        return source.offer((0.0, 0.0, theta), NOW + step * tenth, NOW + step * tenth)
+
+    assert offer(0, 0.0) == inputs.ACCEPTED
+    assert offer(1, 1.5) == inputs.IMPLAUSIBLE
+    assert offer(2, 0.1) == inputs.ACCEPTED and source.doubt == ""
+    assert [offer(step, 1.5) for step in range(3, 9)] == [inputs.IMPLAUSIBLE] * 6
+    assert source.doubt.startswith("turned by 1.40 rad in 0.05 s")
+    assert offer(20, 1.5) == inputs.ACCEPTED, "after a loss there is nothing to compare with"
 
 
 def test_age_is_the_larger_of_stamp_and_receipt():

@@ -18,6 +18,9 @@ FUTURE = "stamp in the future"
 STALE = "stale stamp"
 OUT_OF_ORDER = "stamp before the last one"
 IMPLAUSIBLE = "implausible step"
+StepGate = Callable[[Sequence[float], Sequence[float], float], str]
+GRACE = 0.15
+"""So long [s] after a single implausible step, one that is plausible again is believed."""
 
 
 @dataclasses.dataclass
@@ -45,10 +48,11 @@ class StampedInput:
     accepted: int = 0
     zero_stamps: int = 0
     rejected: dict[str, int] = dataclasses.field(default_factory=dict)
-    check: Callable[[Sequence[float], Sequence[float], float], str] | None = None
+    check: StepGate | None = None
     doubt: str = ""
     repeats: int = 0
     last_rejection: str = ""
+    _doubted: tuple[Sequence[float], int] | None = None
 
     def offer(self, values: Sequence[float], stamp_ns: int, now_ns: int) -> str:
         """Take a message, or say why not: ``ACCEPTED``, ``DUPLICATE`` (same stamp again), or a rejection."""
@@ -60,21 +64,22 @@ class StampedInput:
             stamp_ns = now_ns
         if stamp_ns - now_ns > self.future_tolerance * 1e9:
             return self._reject(FUTURE)
+        if self.values is not None and stamp_ns == self.stamp_ns:
+            self.receipt_ns = max(now_ns, self.receipt_ns)
+            self.repeats += 1
+            return DUPLICATE
         if now_ns - stamp_ns > self.timeout * 1e9:
             return self._reject(STALE)
         if self.values is not None:
-            if stamp_ns == self.stamp_ns:
-                self.receipt_ns = max(now_ns, self.receipt_ns)
-                self.repeats += 1
-                return DUPLICATE
             if stamp_ns < self.stamp_ns:
                 return self._reject(OUT_OF_ORDER)
             # What comes after a loss has nothing to be compared with.
             if self.check is not None and not self.lost(now_ns):
-                self.doubt = self.check(self.values, values, (stamp_ns - self.stamp_ns) / 1e9)
+                self.doubt = self._doubted_step(self.check, self.values, values, stamp_ns)
                 if self.doubt:
+                    self._doubted = (values, stamp_ns)
                     return self._reject(IMPLAUSIBLE)
-        self.repeats, self.doubt, self.last_rejection = 0, "", ""
+        self.repeats, self.doubt, self.last_rejection, self._doubted = 0, "", "", None
         self.values = values
         self.stamp_ns = stamp_ns
         self.receipt_ns = now_ns
@@ -96,7 +101,7 @@ class StampedInput:
         self.values = None
         self.stamp_ns = 0
         self.receipt_ns = 0
-        self.repeats, self.doubt, self.last_rejection = 0, "", ""
+        self.repeats, self.doubt, self.last_rejection, self._doubted = 0, "", "", None
 
     def describe(self, now_ns: int) -> str:
         """Why the input cannot be used now, in words."""
@@ -104,6 +109,16 @@ class StampedInput:
             return f"no {self.name} received" + (f" ({self.last_rejection})" if self.last_rejection else "")
         why = f"; rejected since: {self.last_rejection}" if self.last_rejection else ""
         return f"{self.name} is {self.age(now_ns):.2f} s old (limit {self.timeout:g} s{why})"
+
+    def _doubted_step(self, check: StepGate, last: Sequence[float], values: Sequence[float], stamp_ns: int) -> str:
+        elapsed = (stamp_ns - self.stamp_ns) / 1e9
+        if why := check(last, values, elapsed):
+            return why if self._doubted is None else self.doubt
+        if self._doubted is None or elapsed <= GRACE:
+            return ""
+        # With time every step becomes possible; one that goes on from what was doubted is still the same jump.
+        before, before_ns = self._doubted
+        return "" if check(before, values, (stamp_ns - before_ns) / 1e9) else self.doubt
 
     def _reject(self, reason: str) -> str:
         self.rejected[reason] = self.rejected.get(reason, 0) + 1

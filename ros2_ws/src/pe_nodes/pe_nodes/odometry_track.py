@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from pe_core import ekf
 from pe_core.unicycle import wrap_angle
 from pe_nodes.motion_checks import OdometryCheck, arc_between
@@ -41,9 +43,15 @@ class Track:
         self._last: Sequence[float] | None = None
         self._check.clear()
 
-    def corrected(self) -> None:
-        """An absolute pose has corrected the estimate: what was known before is worth less."""
-        self._anchor = None
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is not known how far the robot has gone since the last reading that could be believed."""
+        return self._since > 0.0
+
+    def corrected(self, estimate: ekf.Estimate) -> None:
+        """An absolute pose has corrected the estimate at the last reading."""
+        if self._last is not None:
+            self._anchor = (estimate, self._last)
 
     def advance(
         self, estimate: ekf.Estimate, values: Sequence[float], elapsed: float, noise: ekf.Matrix
@@ -69,9 +77,8 @@ class Track:
                 )
             return ekf.predict(estimate, *self.twist, elapsed, noise)
         if self._check.gap(self._since):
-            begin = self._anchor if self._anchor is not None else (estimate, last)
-            over = self._since if self._anchor is not None else elapsed
-            return self._by_pose(begin[0], begin[1], values, over, noise)
+            begin = self._anchor or (estimate, last)
+            return self._by_pose(begin[0], begin[1], values, self._since, noise)
         v, omega = self._gate(last, values, elapsed)
         moved = math.hypot(values[0] - last[0], values[1] - last[1]) / elapsed
         self.jumps += not self._check.plausible(moved, 0.0)
@@ -109,7 +116,8 @@ class Track:
         v, omega, _ = arc_between(last, values, elapsed)
         if self._check.plausible(v, omega):
             now = self._gate(last, values, elapsed)
-            estimate = ekf.predict(estimate, v, omega, elapsed, noise)
+            covariance = ekf.predict(estimate, v, omega, elapsed, noise).covariance
+            estimate = ekf.Estimate(moved(estimate.mean, last, values), covariance)
             self.twist = now
         else:
             self.jumps += 1
@@ -120,6 +128,18 @@ class Track:
         self._anchor, self._since, self._last = (estimate, values), 0.0, values
         self._check.clear()
         return estimate
+
+
+def moved(mean: ekf.Matrix, last: Sequence[float], values: Sequence[float]) -> ekf.Matrix:
+    """The pose (3,) ``mean`` after the motion from pose ``last`` to pose ``values`` of another frame.
+
+    m + R(m_theta - last_theta) (values - last): exact for whatever path was driven between the two.
+    """
+    turn = mean[2] - last[2]
+    c, s = math.cos(turn), math.sin(turn)
+    dx, dy = values[0] - last[0], values[1] - last[1]
+    theta = wrap_angle(float(mean[2] + values[2] - last[2]))
+    return np.array([mean[0] + c * dx - s * dy, mean[1] + s * dx + c * dy, theta])
 
 
 class PoseDoubt:
@@ -134,6 +154,10 @@ class PoseDoubt:
         """A new initial pose."""
         self._since_ns = 0
         self.fault = ""
+
+    def pause(self) -> None:
+        """Poses cannot be judged for a while: the row of rejected ones is broken."""
+        self._since_ns = 0
 
     def judged(self, accepted: bool, stamp_ns: int, distance: float) -> None:
         """A pose was accepted, or rejected at a Mahalanobis ``distance``."""

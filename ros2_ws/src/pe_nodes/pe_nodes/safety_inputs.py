@@ -81,6 +81,9 @@ class SafetyInputs:
 
     def offer(self, source: StampedInput, values: tuple[float, ...], stamp_ns: int, now_ns: int) -> str:
         """Take a message for one of the inputs, see :meth:`StampedInput.offer`."""
+        if source is self.own and self.playing and source.doubt and source.lost(now_ns):
+            # Now, for after the loss the next one is taken without a comparison.
+            self.latch(f"{source.name} {source.doubt}")
         verdict = source.offer(values, stamp_ns, now_ns)
         if verdict == inputs.ACCEPTED and source is self.own:
             self.response.seen(source.stamp_ns, values)
@@ -107,7 +110,8 @@ class SafetyInputs:
         for source in self.all:
             if source.values is None:
                 return Mode.WAITING, source.describe(now_ns)
-        for source in self.all:
+        # Causes first: without states the policy soon gives no command either.
+        for source in (self.own, self.opponent, self.nominal):
             if source.lost(now_ns):
                 return Mode.STOPPED, source.describe(now_ns)
         if self._hold_until and now_ns < self._hold_until:

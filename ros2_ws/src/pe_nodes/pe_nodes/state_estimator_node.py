@@ -136,20 +136,25 @@ class StateEstimatorNode(GameNode):
         if self._estimate is None:
             self._estimate = ekf.initial(np.array(values), covariance)
             return
+        missing = self._stamp and self._pose.stamp_ns - self._stamp > 1.5e9 * self.settings.dt
+        if missing or self._track.doubtful:
+            # Nobody knows how far the robot has gone since the estimate.
+            self._doubt.pause()
+            return
         self._estimate, self._distance, accepted = ekf.correct(
             self._estimate, np.array(values), covariance, self.settings.pose0_rejection_threshold
         )
         self._poses_rejected += not accepted
         self._doubt.judged(accepted, self._pose.stamp_ns, self._distance)
         if accepted:
-            self._track.corrected()
+            self._track.corrected(self._estimate)
         self._judge()
 
     def _judge(self) -> None:
         """Whether the state may be published; said at once when that changes."""
         fault = self._track.fault or self._doubt.fault
         if bool(fault) != bool(self._fault):
-            (self.get_logger().error if fault else self.get_logger().info)(fault or "the state is known again")
+            self.get_logger().warning(fault or "the state is known again")
             self._fault = fault
             self.heartbeat()
         self._fault = fault
