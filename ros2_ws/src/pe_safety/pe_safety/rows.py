@@ -25,7 +25,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pe_core.robot import LAG, OMEGA_MAX, RADIUS, V_MAX, V_MIN, VCP_OFFSET
+from pe_core.robot import LAG, OMEGA_MAX, RADIUS, V_MAX, V_MIN, V_QUANTUM, VCP_OFFSET
 from pe_core.unicycle import wrap_angle
 from pe_safety.barriers import CENTRE, arc_coefficient, facing, lag_coefficients
 from pe_safety.budget import (
@@ -110,6 +110,8 @@ def barrier_rows(
     if with_arc:
         fastest += stretch * model[OMEGA_MAX] * (speed * dt + d * model[OMEGA_MAX] * dt)
     fastest += per_v * speed + per_omega * model[OMEGA_MAX] + disturbance_speed(disturbance, d, model)
+    # Nor does it make a margin grow faster.
+    fastest += budget[GROWTH] / dt * speed
     row = start
     count = 4 + obstacle_count + (1 if has_opponent else 0)
     for k in range(count):
@@ -197,6 +199,7 @@ def body_rows(
     reverses = model[V_MIN] < 0.0
     uncertain = budget[UNCERTAIN] > 0.0
     gain = 1.0 + budget[GAIN]
+    least = (1.0 - budget[GAIN]) * math.cos(half_turn)
     per_v, per_omega = lag_coefficients(state[3], state[4], budget[LAG_HIGH], dt)
     per_v, per_omega = per_v * gain * gain, per_omega * gain * gain
     speed = max(-model[V_MIN], model[V_MAX])
@@ -224,15 +227,17 @@ def body_rows(
         elif gap < 0.0 and k >= 4:
             blur += _direction_error(budget[STATIC_BLUR], distance)
         beta = abs(math.atan2(sin_beta, cos_beta))
-        ahead = gain * max(math.cos(max(beta - blur, 0.0)), 0.0) + per_v
-        behind = gain * max(math.cos(max(math.pi - beta - blur, 0.0)), 0.0) + per_v
+        # What leads away pays for the lag's error: a robot that still turns may leave a wall that it touches.
+        ahead, behind = math.cos(max(beta - blur, 0.0)), math.cos(max(math.pi - beta - blur, 0.0))
+        ahead = per_v + ahead * (gain if ahead > 0.0 else least)
+        behind = per_v + behind * (gain if behind > 0.0 else least)
         if moving and parameters[COOPERATIVE] == 0.0:
             # It may come from anywhere: within its reach this robot does not move, or creeps out if it does not come.
             reach = gain * max(rival[V_MAX], -rival[V_MIN]) * budget[PASSIVE_WINDOW]
             rest = rate * max(distance - keep - budget[OTHER] - rival[RADIUS] - reach, 0.0)
             comes = nx * opponent[3] * math.cos(opponent[2]) + ny * opponent[3] * math.sin(opponent[2])
             if comes + parameters[OPPONENT_SPEED_ERROR] <= CREEP * rival[V_MAX]:
-                rest = max(rest, CREEP * speed)
+                rest = max(rest, CREEP * speed, 1.01 * model[V_QUANTUM])
             row = _write_rows(1.0, 1.0, per_omega, per_omega, rest, reverses, g, b, row)
         drift, by_v, by_omega, wide_v, wide_omega = _drift(cos_beta, sin_beta, 0.0, disturbance)
         ahead, behind = max(ahead + by_v + wide_v, 0.0), max(behind - by_v + wide_v, 0.0)
@@ -279,8 +284,8 @@ def _drift(
     """Approach that the disturbance adds: largest at u = 0 [m/s], slope by v, slope by omega [m], and what its bound
     grows by per |v| and per |omega| [m].
 
-    The axes err independently, so that bounds b of the axes bound the projection by |(cos b_x, sin b_y, d sin b_theta)|;
-    by the triangle inequality the norm of a bound affine in |v|, |omega| is at most the sum of the norms.
+    The axes err independently: bounds b bound the projection by |(cos b_x, sin b_y, d sin b_theta)|, and by the
+    triangle inequality the norm of a bound affine in |v|, |omega| is at most the sum of the norms.
     """
     side = sin_beta * d
     mean = cos_beta * disturbance[0, 0] + sin_beta * disturbance[1, 0] + side * disturbance[2, 0]

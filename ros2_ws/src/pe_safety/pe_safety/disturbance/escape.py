@@ -1,0 +1,81 @@
+r"""Drift of a robot that cannot reverse: whether it could still turn round in time.
+
+Rows on the command cannot hold a robot that drifts while at rest (velocity D, map frame) and faces what it drifts to:
+nothing is left to choose.  It must have turned before.  So a command is sent only if after it, for every barrier k
+with unit normal n_k (away from it) and drift D_k = -n_k^T D > 0 towards it, the distance h_k of the control point
+beyond the barrier's margin is
+
+    h_k >= D_k (t_k + reserve),    t_k = turn_k / turn rate
+
+turn_k being the turn, the shorter way towards -D, after which driving outdoes the drift: heading e with
+e^T n_k >= c_k = 2 D_k / v_max.  -D itself is such a heading for all k as long as |D| <= v_max / 2.  Otherwise the robot
+turns on the spot, and then drives against the drift.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pe_core.robot import RADIUS, V_MAX, VCP_OFFSET
+from pe_core.unicycle import wrap_angle
+from pe_safety.barriers import facing
+
+# How much faster than the drift the robot must be able to drive away.
+_OUTDO = 2.0
+
+
+@njit(cache=True)
+def can_turn_in_time(
+    pose: NDArray[np.float64],
+    drift_x: float,
+    drift_y: float,
+    turn_rate: float,
+    side: float,
+    least: float,
+    opponent: NDArray[np.float64],
+    half_side: float,
+    obstacles: NDArray[np.float64],
+    margins: NDArray[np.float64],
+    model: NDArray[np.float64],
+    opponent_radius: float,
+    reserve: float,
+) -> bool:
+    """Whether h_k >= D_k (t_k + reserve) for every barrier, at ``pose`` (x, y, theta).
+
+    Args:
+        drift_x, drift_y: D, map frame [m/s].
+        turn_rate: that the robot really reaches on the spot [rad/s].
+        side: +1 or -1, the way in which it would turn.
+        least: drift towards a barrier that counts [m/s].
+        margins: of each barrier [m], in their order; as many as there are barriers.
+        model: ``RobotModel.as_array()``.
+        reserve: time that a decision and the filter's own rounding take [s].
+    """
+    c, s = math.cos(pose[2]), math.sin(pose[2])
+    offset = model[VCP_OFFSET]
+    qx, qy = pose[0] + offset * c, pose[1] + offset * s
+    for k in range(margins.shape[0]):
+        nx, ny, rho, radius = facing(qx, qy, k, half_side, obstacles, obstacles.shape[0], opponent)
+        drift = -(nx * drift_x + ny * drift_y)
+        if drift <= least:
+            continue
+        gap = rho - radius - model[RADIUS] - offset - margins[k]
+        if k >= 4 + obstacles.shape[0]:
+            gap -= opponent_radius
+        reach = math.acos(min(_OUTDO * drift / model[V_MAX], 1.0))
+        away = wrap_angle(math.atan2(ny, nx) - pose[2])
+        turn = 0.0
+        if abs(away) > reach:
+            turn = max((side * away) % (2.0 * math.pi) - reach, 0.0)
+        if gap < drift * (turn / turn_rate + reserve):
+            return False
+    return True
+
+
+def turn_against(theta: float, drift_x: float, drift_y: float) -> float:
+    """The turn [rad] from heading ``theta`` to where the drift (map frame) comes from."""
+    return wrap_angle(math.atan2(-drift_y, -drift_x) - theta)

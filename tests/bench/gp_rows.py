@@ -1,0 +1,167 @@
+"""Safety rows with a learned disturbance, beside fixed margins and none, in worlds that the model does not know.
+
+    python -m tests.bench.gp_rows [--json FILE] [--seeds N] [--workers N] [--figure PNG]
+
+One robot presses on walls and obstacles and passes a gap of 0.5 m (see gp_worlds).  Every method plays the same
+worlds with the same noise.  Beside it the 20 Hz control step with and without refits in the background.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import functools
+import json
+import multiprocessing
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pe_core.randomness import generator
+from pe_evaluation.statistics import clopper_pearson
+from pe_safety.disturbance.filter import LearnedFilter
+from pe_safety.disturbance.model import LearnedDisturbance
+from pe_safety.disturbance.parameters import DisturbanceParameters
+from pe_safety.disturbance.refit import InThread, Refitter
+from pe_safety.disturbance.simulation import ImperfectRobot
+from pe_safety.parameters import SafetyParameters
+from tests.bench import gp_rows_figure
+from tests.bench.gp import Never
+from tests.bench.gp_worlds import ARENA, DT, HALF_SIDE, ROBOT, Episode, Presser, draw, play
+
+SEEDS, STEPS, SECONDS = 40, 600, 20.0
+WORLDS = ("gain", "slip", "slope", "all")
+METHODS: dict[str, tuple[str, float]] = {
+    "no margin": ("none", 0.0),
+    "rows, fixed 0.1 m/s": ("bound", 0.1),
+    "rows, fixed 0.4 m/s": ("bound", 0.4),
+    "distance, fixed 0.05 m": ("distance", 0.05),
+    "distance, fixed 0.15 m": ("distance", 0.15),
+    "learnt rows, no turning round": ("gp-rows", 0.0),
+    "learnt": ("gp", 0.0),
+}
+
+
+@functools.cache
+def _learnt() -> LearnedDisturbance:
+    return LearnedDisturbance(ROBOT, DisturbanceParameters(), DT, HALF_SIDE)
+
+
+def episode(job: tuple[str, str, int]) -> Episode:
+    """One episode of (method, world, seed)."""
+    name, world, seed = job
+    kind, bound = METHODS[name]
+    return play(kind, bound, world, seed, STEPS, _learnt() if kind.startswith("gp") else None)
+
+
+def _row(subject: str, case: str, metric: str, value: float, unit: str) -> dict[str, Any]:
+    return {
+        "bench": "gp-rows",
+        "subject": subject,
+        "case": case,
+        "metric": metric,
+        "value": value,
+        "unit": unit,
+    }
+
+
+def summary(name: str, world: str, episodes: Sequence[Episode]) -> list[dict[str, Any]]:
+    """Rows of one method in one world."""
+    n = len(episodes)
+    contacts = sum(each.contact for each in episodes)
+    low, high = clopper_pearson(contacts, n)
+    steps = sum(each.steps for each in episodes)
+    crossings = [each.crossings for each in episodes]
+    values = {
+        "episodes with contact": (contacts, "episodes"),
+        "of episodes with contact, 95 % from": (100.0 * low, "%"),
+        "of episodes with contact, 95 % to": (100.0 * high, "%"),
+        "steps in contact": (sum(each.violations for each in episodes), "steps"),
+        "smallest body margin": (min(each.min_margin for each in episodes), "m"),
+        "passages of the gap, mean": (float(np.mean(crossings)), "1"),
+        "episodes without a passage": (sum(count == 0 for count in crossings), "episodes"),
+        "infeasible": (100.0 * sum(each.infeasible for each in episodes) / steps, "%"),
+        "turning round": (100.0 * sum(each.escapes for each in episodes) / steps, "%"),
+        "not settled": (sum(each.unsettled for each in episodes), "steps"),
+        "solutions a step, mean": (float(np.mean([each.passes for each in episodes])), "1"),
+    }
+    return [_row(name, f"{world}, {n} episodes", metric, *value) for metric, value in values.items()]
+
+
+def control_steps(refitter: Refitter, seconds: float) -> np.ndarray:
+    """Work of each 20 Hz step [s]: observe, filter, remember."""
+    learned = LearnedDisturbance(ROBOT, DisturbanceParameters(), DT, HALF_SIDE, refitter)
+    safety = LearnedFilter(SafetyParameters(), ROBOT, None, DT, learned)
+    safety.warm_up()
+    robot = ImperfectRobot(ROBOT, draw("all", 0), np.array([1.3, 0.0, 1.0]), HALF_SIDE)
+    policy = Presser(generator(0, 0, "bench/gp-rows/control"), 1.0)
+    warm, count = 40, round(seconds / DT)
+    work = np.empty(warm + count)
+    begin = time.perf_counter()
+    for k in range(warm + count):
+        time.sleep(max(0.0, begin + k * DT - time.perf_counter()))
+        start = time.perf_counter()
+        safety.observe(robot.state, k * DT)
+        command = safety.step(robot.state, policy(robot.state), None, ARENA).command
+        safety.sent(command)
+        work[k] = time.perf_counter() - start
+        robot.step(command, DT)
+    learned.close()
+    return work[warm:]
+
+
+def measure_control(seconds: float) -> list[dict[str, Any]]:
+    """The control step without and with refits, in turn, twice."""
+    cases = {"without refits": Never, "refits in the thread": InThread}
+    work: dict[str, list[np.ndarray]] = {name: [] for name in cases}
+    for _ in range(2):
+        for name, make in cases.items():
+            work[name].append(control_steps(make(), seconds))
+    rows = []
+    for name, parts in work.items():
+        times = 1e6 * np.concatenate(parts)
+        for quantile, label in ((0.5, "p50"), (0.99, "p99"), (1.0, "max")):
+            value = float(np.quantile(times, quantile))
+            rows.append(_row(name, f"20 Hz control step, {len(times)} samples", f"work {label}", value, "us"))
+    return rows
+
+
+def run(
+    json_path: Path | None, seeds: int = SEEDS, workers: int = 2, seconds: float = SECONDS
+) -> list[dict[str, Any]]:
+    """Play and measure everything, print it, return the rows; ``json_path`` gets them too."""
+    rows = measure_control(seconds)
+    with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for world in WORLDS:
+            for name in METHODS:
+                jobs = [(name, world, seed) for seed in range(seeds)]
+                rows += summary(name, world, list(pool.map(episode, jobs, chunksize=4)))
+                print(f"gp-rows: {world}, {name}", flush=True)
+    for row in rows:
+        print(
+            f"{row['subject']:>32}  {row['case']:<32} {row['metric']:>36}  {row['value']:12.3f} {row['unit']}"
+        )
+    if json_path is not None:
+        json_path.write_text(json.dumps(rows, indent=1) + "\n")
+    return rows
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="worlds of each kind")
+    parser.add_argument("--workers", type=int, default=2, help="processes to share the episodes")
+    parser.add_argument("--figure", type=Path, help="draw one episode of each world instead; data beside it")
+    arguments = parser.parse_args()
+    if arguments.figure is not None:
+        gp_rows_figure.draw(arguments.figure)
+    else:
+        run(arguments.json, arguments.seeds, arguments.workers)
+
+
+if __name__ == "__main__":
+    main()
