@@ -208,3 +208,14 @@ def test_peaks_look_back_over_the_window_only() -> None:
     assert peaks(0.05, 0.3, history, 0.05, DT) == (0.5, 2.0)
     assert peaks(-0.7, 0.3, history, 0.05, DT) == (0.7, 2.0)
     assert peaks(0.0, 0.0, history, 9.0, DT) == (0.9, 2.0)
+
+
+def test_the_opponents_heading_errs_by_more_than_its_covariance_says() -> None:
+    """An estimator's heading error is the opponent's estimator's too: seen across, it may come that much nearer."""
+    robot, seen = RobotModel(delay=0.05), np.array([0.0, 0.0, 0.0, 1.0, 0.0])
+    reaches = []
+    for error in (0.0, 0.1):
+        terms = budget(robot, SafetyParameters(heading_error=error), age=0.1)
+        reaches.append(opponent_extent(math.cos(1.0), math.sin(1.0), seen, robot.as_array(), terms))
+    turn = robot.omega_max * 0.15
+    assert reaches == pytest.approx([0.15 * math.cos(1.0 - turn), 0.15 * math.cos(1.0 - turn - 0.1)])

@@ -124,7 +124,7 @@ def write_budget(
     own = k * sigma[0] if k > 0.0 else 0.0
     other = k * rival_sigma[0] if k > 0.0 else 0.0
     own_turn = k * sigma[1] if k > 0.0 else 0.0
-    other_turn = k * rival_sigma[1] if k > 0.0 else 0.0
+    other_turn = (k * rival_sigma[1] if k > 0.0 else 0.0) + parameters[HEADING_ERROR]
     heading = own_turn + parameters[HEADING_ERROR]
     bound = heading + turn
     fastest = max(model[V_MAX], -model[V_MIN])
