@@ -152,3 +152,17 @@ def test_every_command_is_recorded_by_its_type():
     entries, required = graph.recorded_topics(parse(["stamped_cmd_vel:=false"]))
     assert "/pursuer/cmd_vel geometry_msgs/msg/Twist reliable" in entries
     assert "/evader/safety/status" in required
+
+
+def test_in_lockstep_odometry_is_recorded_reliably():
+    for rate, wanted in (("0", "reliable"), ("1", "best_effort")):
+        entries, _ = graph.recorded_topics(parse([f"rate:={rate}"]))
+        assert [entry.split()[2] for entry in entries if "/odom " in entry] == [wanted, wanted]
+
+
+def test_the_recorder_is_told_where_to_split():
+    nodes = graph.records(parse(["bag_size:=7"]))
+    (recorder,) = [node for node in nodes if node.name == graph.RECORDER]
+    assert recorder.parameters["bag_size"] == 7
+    with pytest.raises(ConfigurationError, match="bag_size = -1"):
+        parse(["bag_size:=-1"])

@@ -7,6 +7,7 @@ import time
 
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 
 from pe_nodes import qos
 from pe_nodes.messages import command_type, set_command
@@ -30,7 +31,15 @@ class CommandOutput:
         type_error: set where a subscriber wants the other message type, which would fail silently.
     """
 
-    def __init__(self, node: Node, stamped: bool, base_frame: str, dt: float, topic: str = "cmd_vel") -> None:
+    def __init__(
+        self,
+        node: Node,
+        stamped: bool,
+        base_frame: str,
+        dt: float,
+        topic: str = "cmd_vel",
+        profile: QoSProfile = qos.COMMAND,
+    ) -> None:
         kind = command_type(stamped)
         self._node = node
         self._parameter = "stamped_cmd_vel" if topic == "cmd_vel" else "stamped_output"
@@ -38,7 +47,7 @@ class CommandOutput:
         self._message = kind()
         if stamped:
             self._message.header.frame_id = base_frame
-        self._publisher = node.create_publisher(kind, topic, qos.COMMAND)
+        self._publisher = node.create_publisher(kind, topic, profile)
         self.last: tuple[float, float] = ZERO
         self.last_wall = time.monotonic()
         self.periods = Timing(deadline=2.0 * dt)

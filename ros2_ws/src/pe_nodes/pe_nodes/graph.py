@@ -248,6 +248,8 @@ def recorded_topics(arguments: LaunchArguments) -> tuple[list[str], list[str]]:
     """(entries 'topic type reliability', topics that must have a publisher before an episode begins)."""
     stamped = arguments.stamped_cmd_vel
     command = "geometry_msgs/msg/TwistStamped" if stamped else "geometry_msgs/msg/Twist"
+    # In lockstep the simulator keeps it for a recorder that was held up; see qos.kept.
+    odometry = "reliable" if arguments.rate == 0.0 else "best_effort"
     entries = [
         "/clock rosgraph_msgs/msg/Clock best_effort",
         "/episode std_msgs/msg/String latched",
@@ -255,7 +257,7 @@ def recorded_topics(arguments: LaunchArguments) -> tuple[list[str], list[str]]:
     ]
     for role in ROLES:
         entries += [
-            f"/{role}/odom {ODOMETRY} best_effort",
+            f"/{role}/odom {ODOMETRY} {odometry}",
             f"/{role}/state {ODOMETRY} reliable",
             f"/{role}/ground_truth {ODOMETRY} reliable",
             f"/{role}/cmd_vel_nominal geometry_msgs/msg/TwistStamped reliable",

@@ -56,7 +56,9 @@ class PolicyNode(GameNode):
         self._timing = Timing(deadline=0.5 * settings.dt)
         self._rate = Rate()
         self._invalid_actions = 0
-        self._publisher = self.create_publisher(TwistStamped, "cmd_vel_nominal", qos.COMMAND)
+        self._publisher = self.create_publisher(
+            TwistStamped, "cmd_vel_nominal", qos.kept(qos.COMMAND, settings.lockstep)
+        )
         self._links = [
             self.create_subscription(Odometry, "state", self._on_own, qos.STATE),
             self.create_subscription(Odometry, "opponent_state", self._on_opponent, qos.STATE),

@@ -13,3 +13,17 @@ LATCHED = QoSProfile(
     depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LOCKSTEP_DEPTH = 1000
+
+
+def kept(profile: QoSProfile, lockstep: bool) -> QoSProfile:
+    """The profile of a publisher whose messages are recorded; in lockstep the recorder must get every one.
+
+    Then nothing is ever stale, everybody waits, and a history of one message would be gone before a recorder that
+    the machine held up for a moment could ask for it again.
+    """
+    if not lockstep:
+        return profile
+    return QoSProfile(
+        depth=LOCKSTEP_DEPTH, reliability=ReliabilityPolicy.RELIABLE, durability=profile.durability
+    )

@@ -55,15 +55,14 @@ class SafetyNode(GameNode):
         self._sent = SentCommands(own.as_array(), settings.dt)
         self._sent.warm_up()
         self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
-        self._last_ns = -1
-        self._nominal_wall = 0.0
+        self._last_ns, self._nominal_wall = -1, 0.0
         self._mode, self._reason = Mode.WAITING, "no episode is being played"
         self._guarding = False
         self._counts = {"interventions": 0, "relaxed": 0, "backup": 0, "guarded_by_wall_clock": 0}
-        self._timing = Timing(deadline=0.5 * settings.dt)
-        self._rate = Rate()
-        self._output = CommandOutput(self, settings.stamped_cmd_vel, settings.base_frame, settings.dt)
-        self._status_publisher = self.create_publisher(DiagnosticArray, "safety/status", qos.LATCHED)
+        self._timing, self._rate = Timing(deadline=0.5 * settings.dt), Rate()
+        command, status = (qos.kept(profile, settings.lockstep) for profile in (qos.COMMAND, qos.LATCHED))
+        self._output = CommandOutput(self, settings.stamped_cmd_vel, settings.base_frame, settings.dt, profile=command)
+        self._status_publisher = self.create_publisher(DiagnosticArray, "safety/status", status)
         self._links = [
             self.create_subscription(TwistStamped, "cmd_vel_nominal", self._on_nominal, qos.COMMAND),
             self.create_subscription(Odometry, "state", partial(self._on_state, heard.own), qos.STATE),

@@ -48,8 +48,9 @@ class RobotTopics:
             set_planar_covariance(self._odometry.twist.covariance, rate * step[0], 0.0, 1e-8, rate * step[1])
         set_planar_covariance(self._truth.pose.covariance, 1e-12, 0.0, 1e-12, 1e-12)
         set_planar_covariance(self._truth.twist.covariance, 1e-12, 0.0, 1e-12, 1e-12)
-        self._odom = node.create_publisher(Odometry, f"/{role}/odom", qos.SENSOR)
-        self._ground_truth = node.create_publisher(Odometry, f"/{role}/ground_truth", qos.EVENT)
+        odom, truth = (qos.kept(profile, settings.rate == 0.0) for profile in (qos.SENSOR, qos.EVENT))
+        self._odom = node.create_publisher(Odometry, f"/{role}/odom", odom)
+        self._ground_truth = node.create_publisher(Odometry, f"/{role}/ground_truth", truth)
         self._initial = node.create_publisher(PoseWithCovarianceStamped, f"/{role}/initialpose", qos.EVENT)
         self._absolute = (
             node.create_publisher(PoseWithCovarianceStamped, f"/{role}/pose", qos.SENSOR) if noisy else None

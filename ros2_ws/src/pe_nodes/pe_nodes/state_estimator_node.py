@@ -55,7 +55,7 @@ class StateEstimatorNode(GameNode):
         self._message = Odometry(child_frame_id=settings.base_frame)
         self._message.header.frame_id = settings.map_frame
         self._tf = TransformPublisher(self, settings.map_frame, settings.odom_frame) if settings.publish_tf else None
-        self._publisher = self.create_publisher(Odometry, "state", qos.STATE)
+        self._publisher = self.create_publisher(Odometry, "state", qos.kept(qos.STATE, settings.lockstep))
         self._link = self.create_subscription(Odometry, "odom", self._on_odometry, qos.SENSOR)
         self.create_subscription(PoseWithCovarianceStamped, "pose", self._on_pose, qos.SENSOR)
         self.create_subscription(PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, qos.EVENT)
