@@ -10,12 +10,12 @@ their upper bounds, the true stopping pose of the body is within
     lag           (1 + eps) Delta_tau V         from rolling on for longer,
     acceleration  V v_max / (2 a)               from a ramp: v^2 / (2 a) <= v v_max / (2 a),
     gain          eps (delta + tau) V           from commands on their way that do more than they say,
-    path          e_theta T V + 1/2 v_max omega_max tau^2    to the side, and from the way to the stopping pose;
+    path          e_theta T v_max + 1/2 v_max omega_max tau^2    to the side, and from the way to the stopping pose;
 
 the control point, d ahead, also by ``heading`` = d e_theta, where e_theta = k sigma_theta + constant +
-(eps T + (1 + eps)(Delta_delta + Delta_tau)) omega_max; in the direction of approach (HEADING_BOUND) omega_max is
-replaced by the largest turn rate that has not run out.  Delay, lag, acceleration and gain are errors along the
-way: they count towards a barrier at angle beta from the heading with cos(max(|beta| - spread, 0)), spread the turn
+(eps (delta + tau) + (1 + eps)(Delta_delta + Delta_tau)) omega_max, delta and tau as the model has them; in the
+direction of approach (HEADING_BOUND) omega_max is replaced by the largest turn rate that has not run out.  Delay,
+lag, acceleration and gain are errors along the way: they count towards a barrier at angle beta from the heading with cos(max(|beta| - spread, 0)), spread the turn
 that the robot may make within T.
 
 ``map`` widens walls and obstacles.  The opponent's estimate has ``opponent_state`` (both estimates err
