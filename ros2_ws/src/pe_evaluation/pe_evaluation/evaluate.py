@@ -30,6 +30,8 @@ from pe_core.rules import check_game
 from pe_core.scenario import Layout, Scenario, load_scenario, sample_layout
 from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, EpisodeRecord, RobotCounts
 from pe_safety.closed_loop import BACKUPS, INFEASIBLE, INTERVENTIONS, Games
+from pe_safety.disturbance.parameters import load_disturbance
+from pe_safety.filter import REASONS
 from pe_safety.parameters import SafetyParameters, load_safety
 
 CHUNK = 500
@@ -63,6 +65,13 @@ class Match:
             raise ConfigurationError(
                 "safety = 'barriernet': no policy bundle with a BarrierNet head is installed; allowed: none, "
                 + ", ".join(config_names("safety"))
+            )
+        if load_disturbance(self.safety) is not None:
+            learning = config_names("disturbance")
+            raise ConfigurationError(
+                f"safety = '{self.safety}': learns while it drives, which games played in one batch do not; allowed: none, "
+                + ", ".join(name for name in config_names("safety") if name not in learning)
+                + f" (with it: ./pe launch pursuit.launch.py safety:={self.safety})"
             )
         if self.seed < 0:
             raise ConfigurationError(f"seed = {self.seed!r}: allowed: 0 or more")
@@ -154,8 +163,9 @@ def start(setup: Setup, episodes: range) -> tuple[list[Layout], list[WorldDraw] 
     worlds = [draw(setup.ranges, config, setup.robots, seed, episode) for episode in episodes]
     layouts = []
     for world in worlds:
-        models = (robot.model for robot in world.robots)
-        layouts.append(world.surveyed(sample_layout(scenario, world.config, *models, seed, world.episode)))
+        first, second = (robot.model for robot in world.robots)
+        drawn = sample_layout(scenario, world.config, first, second, seed, world.episode)
+        layouts.append(world.surveyed(drawn))
     return layouts, worlds
 
 
@@ -241,6 +251,11 @@ def _record(games: Games, row: int, episode: int, seed: int) -> EpisodeRecord:
             backup=int(games.counts[row, r, BACKUPS]),
             correction_sum=float(games.corrections[row, r, 0]),
             correction_max=float(games.corrections[row, r, 1]),
+            reasons={
+                REASONS[reason]: int(count)
+                for reason, count in enumerate(games.reasons[row, r])
+                if count and REASONS[reason]
+            },
         )
         for r, role in enumerate(ROLES)
     }

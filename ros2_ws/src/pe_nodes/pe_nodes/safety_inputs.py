@@ -158,7 +158,7 @@ class SafetyInputs:
     def own_at(self, now_ns: int, sent: SentCommands) -> NDArray[np.float64]:
         """Own state (5,) where a command sent at ``now_ns`` begins to act, under the commands sent before."""
         ahead = min(max((now_ns - self.own.stamp_ns) / 1e9, 0.0), self._limit)
-        own = np.array(self.own.values[:5], dtype=np.float64)
+        own = np.array(self.own.values, dtype=np.float64)[:5]
         if self.modelled:
             own[3:] = sent.velocity(self.own.stamp_ns)
         return sent.predict(own, self.own.stamp_ns, ahead)
@@ -179,4 +179,4 @@ class SafetyInputs:
 
     def opponent_at(self, now_ns: int) -> tuple[NDArray[np.float64], float]:
         """Opponent's state (5,) as received, and its age [s]: what it did since then is not known."""
-        return np.array(self.opponent.values[:5], dtype=np.float64), self.opponent.age(now_ns)
+        return np.array(self.opponent.values, dtype=np.float64)[:5], self.opponent.age(now_ns)
