@@ -32,8 +32,10 @@ from tests.bench import gp_rows_figure
 from tests.bench.gp import Never
 from tests.bench.gp_worlds import ARENA, DT, HALF_SIDE, ROBOT, Episode, Presser, draw, play
 
-SEEDS, STEPS, SECONDS = 40, 600, 20.0
+SEEDS, STEPS, SECONDS = 30, 600, 15.0
 WORLDS = ("gain", "slip", "slope", "all")
+DRIFTING = ("slope", "all")
+"""Worlds in which a robot at rest moves, and turning round can matter."""
 METHODS: dict[str, tuple[str, float]] = {
     "no margin": ("none", 0.0),
     "rows, fixed 0.1 m/s": ("bound", 0.1),
@@ -136,16 +138,18 @@ def run(
     rows = measure_control(seconds)
     with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         for world in WORLDS:
-            for name in METHODS:
+            for name, (kind, _) in METHODS.items():
+                if kind == "gp-rows" and world not in DRIFTING:
+                    continue
                 jobs = [(name, world, seed) for seed in range(seeds)]
                 rows += summary(name, world, list(pool.map(episode, jobs, chunksize=4)))
                 print(f"gp-rows: {world}, {name}", flush=True)
+                if json_path is not None:
+                    json_path.write_text(json.dumps(rows, indent=1) + "\n")
     for row in rows:
         print(
             f"{row['subject']:>32}  {row['case']:<32} {row['metric']:>36}  {row['value']:12.3f} {row['unit']}"
         )
-    if json_path is not None:
-        json_path.write_text(json.dumps(rows, indent=1) + "\n")
     return rows
 
 

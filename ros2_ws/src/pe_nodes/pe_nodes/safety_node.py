@@ -21,6 +21,7 @@ from pe_nodes.command_output import ZERO, CommandOutput
 from pe_nodes.episode import Episode
 from pe_nodes.game_node import GameNode
 from pe_nodes.inputs import StampedInput
+from pe_nodes.learned_disturbance import make_filter
 from pe_nodes.messages import command_values, stamp_ns, state_values
 from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import models
@@ -29,7 +30,7 @@ from pe_nodes.safety_status import SafetyStatus, account, judge
 from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
 from pe_nodes.timing import Rate, Timing
-from pe_safety.filter import FilterResult, SafetyFilter
+from pe_safety.filter import FilterResult
 from pe_safety.parameters import SafetyParameters, load_safety
 
 GRAPH_CHECK = 0.2
@@ -46,14 +47,12 @@ class SafetyNode(GameNode):
     def setup(self, settings: SafetySettings) -> None:
         self.settings = settings
         own, opponent = models(settings)
-        self._filter = SafetyFilter(
-            parameters.read(self, SafetyParameters, "filter."), own, opponent, settings.dt
-        )
-        self._filter.warm_up()
+        chosen = parameters.read(self, SafetyParameters, "filter.")
         heard = self._inputs = SafetyInputs(settings, own, opponent, f"{self.get_namespace()}/{ESTIMATOR}")
-        heard.modelled = self._filter.parameters.gain_error > 0.0
+        heard.modelled = chosen.gain_error > 0.0
         self._sent = SentCommands(own.as_array(), settings.dt)
         self._sent.warm_up()
+        self._filter = make_filter(settings, chosen, (own, opponent), heard, self._sent)
         self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
         self._last_ns, self._nominal_wall = -1, 0.0
         self._mode, self._reason = Mode.WAITING, "no episode is being played"

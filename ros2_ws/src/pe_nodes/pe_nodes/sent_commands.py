@@ -66,6 +66,16 @@ class SentCommands:
         advance(state, self._history, self._model, self._dt, -span, span + (stamp_ns - newest) / 1e9)
         return float(state[3]), float(state[4])
 
+    @property
+    def empty(self) -> bool:
+        """Nothing was sent since :meth:`clear`."""
+        return not self._sent
+
+    def history(self) -> NDArray[np.float64]:
+        """What was in force (K, 2), one row a control period, newest first."""
+        self._fill(self._sent[0][0] if self._sent else 0)
+        return self._history.copy()
+
     def peaks(self, velocity: Sequence[float], window: float) -> tuple[float, float]:
         """Largest |v| and |omega| of ``velocity`` and of the commands that the robot's dead time and ``window`` [s]
         do not rule out."""

@@ -145,9 +145,12 @@ class LearnedFilter(SafetyFilter):
             result = aside or result
         mean, bound, _ = mean_and_bound(self.learned, own, result.command)
         self.latest = Learned(rows, mean, bound, self.learned.kappa, passes, settled, escaped)
+        # The bound about the mean at the command sent, over one step.
+        margins = result.margins | {"disturbance": self.dt * math.hypot(bound[0], bound[1])}
         correction = correction_size(*asked, *result.command, self._model)
         return dataclasses.replace(
             result,
+            margins=margins,
             correction=correction,
             intervened=result.tier is not Tier.EXACT or correction > INTERVENTION,
             solve_time=time.perf_counter() - start,

@@ -198,6 +198,13 @@ class LearnedDisturbance:
         self._history[1:] = self._history[:-1]
         self._history[0] = executed_command(float(command[0]), float(command[1]), self._model)
 
+    def commands(self, history: Array) -> None:
+        """Replace what is remembered of commands by ``history`` (K, 2), newest first, one per control period."""
+        count = min(len(history), HISTORY)
+        self._history[:] = 0.0
+        for row in range(count):
+            self._history[row] = executed_command(history[row, 0], history[row, 1], self._model)
+
     def wait(self, timeout: float = 10.0) -> bool:
         """Wait until no refit is under way, at most ``timeout`` [s]; for tests, never in a control step."""
         return self._refitter.wait(timeout)

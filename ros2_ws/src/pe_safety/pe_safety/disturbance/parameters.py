@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
-from pe_core.config import check_range, quantity
+from pe_core.config import check_range, load_yaml, quantity
+from pe_core.paths import config_names, config_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,3 +45,16 @@ class DisturbanceParameters:
 
     def __post_init__(self) -> None:
         check_range(self, "disturbance")
+
+
+def load_disturbance(profile: str) -> DisturbanceParameters | None:
+    """What belongs to the safety profile ``profile`` (a name, or a path to a YAML file): the parameters in
+    ``config/disturbance/<name>.yaml``, None where there are none and nothing is learnt.
+
+    Raises:
+        ConfigurationError: the file says something that is not allowed.
+    """
+    name = Path(profile).stem if profile.endswith((".yaml", ".yml")) else profile
+    if name not in config_names("disturbance"):
+        return None
+    return load_yaml(DisturbanceParameters, config_path("disturbance", name))
