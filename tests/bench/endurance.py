@@ -6,6 +6,7 @@ slice by slice, and whether every control step has all its messages.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ PERIOD = 2.0
 BAG_SIZE = 64
 """Files of the bag [MB]: small, so that many are begun."""
 START_LIMIT = 180.0
+OTHERS = "other processes"
 REPORT_LIMIT = 1800.0
 
 
@@ -52,11 +54,15 @@ def run(json_path: Path | None, minutes: float = 30.0) -> list[dict[str, Any]]:
 
 
 def play(folder: Path, minutes: float) -> tuple[dict[str, list[tuple[float, float]]], float]:
-    """A run in ``folder``/out: memory of every process as (time [s], MB) from the first step on, and wall time [s]."""
+    """A run in ``folder``/out: memory of every process as (time [s], MB) from the first step on, and wall time [s].
+
+    Under ``OTHERS`` stands what the rest of the machine took of the processors, as (time [s], %).
+    """
     out = folder / "out"
     words = ["rate:=0", "episodes:=1000000", f"out:={out}", f"bag_size:={BAG_SIZE}", "log_level:=warn"]
     command = [sys.executable, "-m", "pe_cli", "launch", "pursuit.launch.py", *words]
-    memory: dict[str, list[tuple[float, float]]] = {}
+    memory: dict[str, list[tuple[float, float]]] = {OTHERS: []}
+    others = Others()
     with open(folder / "launch.log", "w") as log:
         launcher = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ))
         try:
@@ -65,6 +71,7 @@ def play(folder: Path, minutes: float) -> tuple[dict[str, list[tuple[float, floa
             while (now := time.monotonic() - begun) < 60.0 * minutes:
                 if launcher.poll() is not None:
                     raise RuntimeError(f"the run ended early: {_tail(folder / 'launch.log')}")
+                memory[OTHERS].append((now, others.share(launcher.pid)))
                 for name, value in _resident(launcher.pid).items():
                     memory.setdefault(name, []).append((now, value))
                 time.sleep(PERIOD)
@@ -92,11 +99,12 @@ def judge(
 ) -> list[dict[str, Any]]:
     """Rows, table, page and figure of a run that has been played."""
     report = max((value for _, value in memory.pop("report", [])), default=0.0)
+    others = memory.pop(OTHERS, [])
     grown = {name: account.growth(*zip(*series, strict=True)) for name, series in sorted(memory.items())}
     recorded = account.Recorded(bag)
     drifting = account.drift(recorded.at, recorded.latency)
     files = account.files_of(bag)
-    rows = account.rows_of(grown, recorded, files, wall, drifting, report)
+    rows = account.rows_of(grown, recorded, files, wall, drifting, report, others)
     _show(rows)
     if json_path is not None:
         json_path.write_text(json.dumps(rows, indent=1) + "\n")
@@ -149,6 +157,33 @@ def _resident(pid: int) -> dict[str, float]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+class Others:
+    """Processor time that processes outside the run take; latency means little where they take much."""
+
+    def __init__(self) -> None:
+        self._busy = self._own = self._all = 0.0
+
+    def share(self, pid: int) -> float:
+        """Their part [%] of all processors since the last call; of a process that has ended the last is not known."""
+        times = psutil.cpu_times()
+        busy, everything = sum(times[:8]) - times.idle - times.iowait, sum(times[:8])
+        own = 0.0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            launcher = psutil.Process(pid)
+            for process in [launcher, *launcher.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    spent = process.cpu_times()
+                    own += spent.user + spent.system
+        passed = everything - self._all
+        share = (
+            100.0 * max((busy - self._busy) - (own - self._own), 0.0) / passed
+            if self._all and passed
+            else 0.0
+        )
+        self._busy, self._own, self._all = busy, own, everything
+        return share
 
 
 def name_of(words: Sequence[str]) -> str:

@@ -157,8 +157,12 @@ def rows_of(
     wall: float,
     drifting: Drift,
     report: float,
+    others: Sequence[tuple[float, float]] = (),
 ) -> list[dict[str, object]]:
-    """The rows of the benchmark; ``wall`` [s] of play, ``report`` [MB] the largest memory of the report's process."""
+    """The rows of the benchmark; ``wall`` [s] of play, ``report`` [MB] the largest memory of the report's process.
+
+    ``others``: what the rest of the machine took of the processors, as (time [s], %).
+    """
     case = f"{wall / 60.0:.1f} min at rate 0"
     rows: list[dict[str, object]] = []
 
@@ -187,6 +191,15 @@ def rows_of(
     row("odom to cmd_vel", "trend of p50 over the run", drifting.trend, "%")
     row("odom to cmd_vel", "trend of p50, 95 % interval, low", drifting.low, "%")
     row("odom to cmd_vel", "trend of p50, 95 % interval, high", drifting.high, "%")
+    if others:
+        tenth = max(len(others) // SLICES, 1)
+        for part, taken in (("first", others[1 : tenth + 1]), ("last", others[-tenth:])):
+            row(
+                "machine",
+                f"taken by other processes, {part} slice",
+                float(np.mean([v for _, v in taken])),
+                "%",
+            )
     metrics = recorded.survey.metrics()
     row("bag", "messages", float(metrics["messages"]), "1")
     row("bag", "lost messages", float(sum(recorded.missing.values())), "1")

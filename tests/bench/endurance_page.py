@@ -50,6 +50,12 @@ def page(
     command = {row["metric"]: float(str(row["value"])) for row in rows if row["subject"] == "odom to cmd_vel"}
     worst = max(memory.items(), key=lambda item: item[1].percent)
     bad = [file for file in files if file.error]
+    taken = [float(str(row["value"])) for row in rows if row["subject"] == "machine"]
+    machine = (
+        " Other processes took {:.0f} % of the processors in the first tenth, {:.0f} % in the last.".format(
+            *taken or (0, 0)
+        )
+    )
     medians, tails = (f"{command[f'{name} first slice']:.2f} to {command[f'{name} last slice']:.2f} ms"
                       for name in ("p50", "p99"))  # fmt: skip
     lines = [
@@ -60,7 +66,7 @@ def page(
         f"One run through the nodes at rate 0, everything recorded: {game['wall time'] / 60.0:.1f} min of wall time, "
         f"{game['robot time'] / 3600.0:.2f} hours of robot time ({game['robot time'] / game['wall time']:.1f} x), "
         f"{game['episodes']:,.0f} episodes, {game['control steps']:,.0f} control steps, "
-        f"{game['contacts']:.0f} contacts. Raw rows: `endurance.json`.",
+        f"{game['contacts']:.0f} contacts. Raw rows: `endurance.json`." + (machine if taken else ""),
         "",
         "| asked | found |",
         "|---|---|",

@@ -48,8 +48,8 @@ def wait_for(process: subprocess.Popen, processes, text: str, limit: float) -> N
         time.sleep(0.05)
 
 
-def playing(out: Path, process: subprocess.Popen, processes, limit: float = 60.0) -> None:
-    """Wait until the run is being recorded and played."""
+def playing(out: Path, process: subprocess.Popen, processes, limit: float = 150.0) -> None:
+    """Wait until the run is being recorded and played; how long eight processes take to start is not tested."""
     end = time.monotonic() + limit
     bag = out / "bag" / "bag_0.mcap"
     while not (bag.is_file() and bag.stat().st_size > 400_000):

@@ -40,7 +40,7 @@ def files(bag: Path) -> list[Path]:
     return sorted(bag.glob("*.mcap"), key=lambda path: int(path.stem.rsplit("_", 1)[1]))
 
 
-def recording(out: Path, process: subprocess.Popen, processes, count: int, limit: float = 90.0) -> None:
+def recording(out: Path, process: subprocess.Popen, processes, count: int, limit: float = 150.0) -> None:
     """Wait until ``count`` files of the bag were begun and the last one holds messages."""
     end = time.monotonic() + limit
     while not (len(files(out / "bag")) >= count and files(out / "bag")[-1].stat().st_size > 400_000):

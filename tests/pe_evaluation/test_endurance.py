@@ -83,9 +83,10 @@ def test_a_lost_message_and_a_broken_file_are_found(
     series = [(float(t), 100.0) for t in range(100)]
     grown = {"arena_sim": account.growth(*zip(*series, strict=True))}
     drifting = account.drift(recorded.at, recorded.latency, slices=3)
-    rows = account.rows_of(grown, recorded, files, 100.0, drifting, 50.0)
+    rows = account.rows_of(grown, recorded, files, 100.0, drifting, 50.0, [(float(t), 10.0) for t in range(50)])
     assert {tuple(row) for row in rows} == {("bench", "subject", "case", "metric", "value", "unit")}
     text = page(rows, grown, drifting, files, 1.0, "x.png", recorded.missing)
     assert "| no lost message | 1 lost of" in text and "2 files" in text
+    assert "took 10 % of the processors in the first tenth, 10 % in the last" in text
     draw(tmp_path / "x.png", {"arena_sim": series}, drifting)
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

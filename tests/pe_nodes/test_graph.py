@@ -164,5 +164,5 @@ def test_the_recorder_is_told_where_to_split():
     nodes = graph.records(parse(["bag_size:=7"]))
     (recorder,) = [node for node in nodes if node.name == graph.RECORDER]
     assert recorder.parameters["bag_size"] == 7
-    with pytest.raises(ConfigurationError, match="bag_size = -1"):
+    with pytest.raises(ConfigurationError, match="bag_size = .-1.: allowed"):
         parse(["bag_size:=-1"])

@@ -90,9 +90,9 @@ class ArenaSimNode(GameNode):
     def deactivate(self) -> None:
         if self._playing:
             self._finish_episode("interrupted")
-        # What was said last must have arrived before this process, and its memory, is gone.
+        end = time.monotonic() + 0.5  # what was said last must have arrived before this process is gone
         for publisher in self.publishers:
-            publisher.wait_for_all_acked(Duration(seconds=0.5))
+            publisher.wait_for_all_acked(Duration(seconds=max(end - time.monotonic(), 0.0)))
 
     # -- episodes -----------------------------------------------------------------------------------------
 

@@ -76,6 +76,11 @@ class EvaluationRecorderNode(GameNode):
             self._links[topic].get_publisher_count() > 0 for topic in self._required if topic in self._links
         )
 
+    def expects_more(self) -> bool:
+        # The robots' last commands, zeros, follow the signal that ends the run.
+        others = (link for topic, link in self._links.items() if topic != "/diagnostics")
+        return self._bag is not None and any(link.get_publisher_count() > 0 for link in others)
+
     def _writer_of(self, topic: str) -> Callable[[bytes, dict[str, int]], None]:
         def write(data: bytes, information: dict[str, int]) -> None:
             bag = self._bag

@@ -82,6 +82,10 @@ class GameNode(LifecycleNode):
         """Whether the node may answer that it is ready to play."""
         return True
 
+    def expects_more(self) -> bool:
+        """Whether something is on its way that the node must have before its process ends."""
+        return False
+
     # -- time and episodes --------------------------------------------------------------------------------
 
     def clock_ns(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
@@ -18,6 +19,9 @@ from pe_nodes.executor import DirectExecutor
 from pe_nodes.game_node import GameNode
 from pe_nodes.respawn import CONFIGURATION_FAILED
 
+EXPECT_MOST = 2.0
+"""Longest time [s] that a node which expects more outlives the signal; a launcher kills after five."""
+EXPECT_STEP = 0.05
 CRASHED = 1
 
 
@@ -50,6 +54,9 @@ def run(make: Callable[[], GameNode], args: list[str] | None = None) -> int:
     else:
         node.exit_code = node.exit_code or CONFIGURATION_FAILED
     if node.active:
+        end = time.monotonic() + EXPECT_MOST
+        while node.expects_more() and time.monotonic() < end:
+            executor.run_for(EXPECT_STEP)
         executor.run_for(node.linger)
         node.trigger_deactivate()
     node.destroy_node()
