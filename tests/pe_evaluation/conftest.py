@@ -160,6 +160,9 @@ def play(
                     "state_age_ms": 0.0, "opponent_age_ms": 0.0, "nominal_age_ms": 0.0,
                 }  # fmt: skip
                 values.update({f"h/{name}": value for name, value in result.barriers.items()})
+                values["infeasible"] = str(int(result.infeasible))
+                values.update({f"m/{name}": value for name, value in result.barrier_margins.items()})
+                values.update({f"margin/{name}": value for name, value in result.margins.items()})
                 for prefix, state in (("state", own), ("opponent", other)):
                     for key, value in zip(("x", "y", "theta", "v", "omega"), state, strict=True):
                         values[f"{prefix}_{key}"] = float(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from pe_core.arena import Arena
 from pe_core.robot import RobotModel
 from pe_evaluation import bag_main
-from pe_evaluation.audit import audit_run, barriers, limit_excess, opponent_margin
+from pe_evaluation.audit import audit_run, barriers, limit_excess
 from pe_evaluation.bag import read_run
 from pe_evaluation.tables import audit_line
 from pe_safety.filter import SafetyFilter
@@ -55,11 +54,13 @@ def test_barriers_are_those_of_the_filter(lag: float, delay: float) -> None:
     robot, other = RobotModel(lag=lag, delay=delay), RobotModel(radius=0.22, lag=0.5 * lag, delay=2.0 * delay)
     safety = SafetyFilter(SafetyParameters(margin=0.03), robot, other, 0.05)
     own, opponent = random.uniform(-5.0, 5.0, (2, 100, 5))
-    reach = 0.22 + opponent_margin(np.full(100, 0.1), robot, other)
-    ours = barriers(own, opponent, robot, reach, arena, 0.03)
     for row in range(100):
-        theirs = safety.barriers(own[row], opponent[row], arena, opponent_age=0.1)
-        assert {name: float(value[row]) for name, value in ours.items()} == pytest.approx(theirs, abs=1e-11)
+        result = safety.step(own[row], (0.0, 0.0), opponent[row], arena, opponent_age=0.1)
+        margins = {name: np.array([value]) for name, value in result.barrier_margins.items()}
+        ours = barriers(own[row : row + 1], opponent[row : row + 1], robot, 0.22, arena, margins)
+        assert {name: float(value[0]) for name, value in ours.items()} == pytest.approx(
+            result.barriers, abs=1e-11
+        )
 
 
 @pytest.mark.parametrize("name", ["wall_east", "obstacle_1", "opponent"])
@@ -115,14 +116,15 @@ def test_commands_beyond_the_limits_are_found() -> None:
     assert limit_excess(np.empty((0, 2)), robot) is None
 
 
-def test_the_margin_of_the_manifest_counts(
-    game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path
+def test_the_recorded_margin_counts(
+    game: Callable[..., Any], write_bag: Callable[..., Path], falsify: Callable[..., None], tmp_path: Path
 ) -> None:
-    """The same barriers under a manifest that claims a margin of 2 cm are off by as much."""
+    """A barrier that claims two centimetres of margin, and does not keep them, is off by as much."""
     recording = game(episodes=1, max_time=1.0)
-    recording.manifest["safety"] = dataclasses.asdict(SafetyParameters(margin=0.02))
+    falsify(recording, "pursuer", 3, "m/wall_east", "0.02")
     result = audit(recording, write_bag, tmp_path)
     assert result["barriers"]["wall_east"] == pytest.approx(0.02)
+    assert result["passed"] is False
 
 
 def test_unknown_robots_are_not_judged(

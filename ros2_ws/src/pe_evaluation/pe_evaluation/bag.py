@@ -184,6 +184,7 @@ class RunReader:
                 rows.stream(f"{name}/cmd_vel_nominal"),
                 rows.stream(f"{name}/cmd_vel"),
                 rows.status(f"{name}/safety/status"),
+                _heard(rows, role),
             )
         return Run(self._raw.path, robots, list(episodes), rows.stream("/clock"), self._manifest, True, 0, [])
 
@@ -200,6 +201,19 @@ class RunReader:
                 f"{self._late} messages were received more than an episode after their stamp: left out"
             )
         return lines
+
+
+def _heard(rows: Rows, role: str) -> dict[str, Stream]:
+    """What a robot's safety node heard and said: of a topic that faults act on, what they made of it."""
+    own, other = (f"/{name}" for name in (role, ROLES[1 - ROLES.index(role)]))
+    return {
+        "state": rows.heard(f"{own}/faulted/state", f"{own}/state"),
+        "opponent_state": rows.heard(
+            f"{own}/faulted/opponent_state", f"{other}/faulted/state", f"{other}/state"
+        ),
+        "nominal": rows.heard(f"{own}/faulted/cmd_vel_nominal", f"{own}/cmd_vel_nominal"),
+        "command": rows.heard(f"{own}/cmd_vel"),
+    }
 
 
 def _check_game(raw: RawBag) -> None:

@@ -37,7 +37,17 @@ GAME: dict[str, tuple[str, ...]] = {
     "/episode": (_TEXT,),
     **{f"/{role}/{name}": kinds for role in ROLES for name, kinds in TOPICS.items()},
 }
-KNOWN = {**GAME, "/clock": (_CLOCK,)}
+FAULTED = {
+    f"/{role}/faulted/{name}": kinds
+    for role in ROLES
+    for name, kinds in {
+        "state": (_ODOMETRY,),
+        "opponent_state": (_ODOMETRY,),
+        "cmd_vel_nominal": (_STAMPED,),
+    }.items()
+}
+"""What nodes hear in place of a topic that faults act on."""
+KNOWN = {**GAME, **FAULTED, "/clock": (_CLOCK,)}
 _WORDS = ("mode", "tier", "reason", "episode")
 
 
@@ -74,6 +84,8 @@ class Decoder:
         try:
             stamp = _STAMP_OF[raw.type](message)
             row = _ROW_OF[raw.type](message)
+            if raw.topic.endswith("state"):
+                row = (*row, *_planar_covariance(message))
         except IndexError:
             return None
         role = raw.topic.split("/", 2)[1]
@@ -129,8 +141,19 @@ class Rows:
         rows = self._rows[topic]
         stamp, log, order = _columns(rows)
         width = {_ODOMETRY: 5, _CLOCK: 0}.get(KNOWN[topic][0], 2)
-        values = np.array([row[2] for row in rows], dtype=np.float64).reshape(len(rows), width)
+        values = np.array([row[2][:width] for row in rows], dtype=np.float64).reshape(len(rows), width)
         return Stream(stamp[order], log[order], values[order])
+
+    def heard(self, *topics: str) -> Stream:
+        """The messages of the first topic that holds any, as they were recorded one after the other.
+
+        Values of states have k = 9: (x, y, theta, v, omega), then the covariance xx, xy, yy, theta theta.
+        """
+        rows = next((found for topic in topics if (found := self._rows[topic])), [])
+        stamp, log, _ = _columns(rows)
+        width = 9 if topics[0].endswith("state") else 2
+        values = np.array([row[2] for row in rows], dtype=np.float64).reshape(len(rows), width)
+        return Stream(stamp, log, values)
 
     def status(self, topic: str) -> Status:
         """The cycles of a safety node in order of stamp."""
@@ -243,6 +266,12 @@ def _odometry_row(message: Any) -> tuple[float, ...]:
     # Yaw of a quaternion, planar or not.
     theta = math.atan2(2.0 * (q.w * q.z + q.x * q.y), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
     return pose.position.x, pose.position.y, theta, twist.linear.x, twist.angular.z
+
+
+def _planar_covariance(message: Any) -> tuple[float, ...]:
+    """Variances and covariance of (x, y, theta) that margins are made of: xx, xy, yy, theta theta."""
+    matrix = message.pose.covariance
+    return float(matrix[0]), float(matrix[1]), float(matrix[7]), float(matrix[35])
 
 
 _ROW_OF: dict[str, Callable[[Any], Any]] = {

@@ -107,7 +107,11 @@ class Status:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RobotLog:
-    """Everything recorded of one robot, and the model that the run's manifest gives for it."""
+    """Everything recorded of one robot, and the model that the run's manifest gives for it.
+
+    ``heard`` is what its safety node heard, and what it said, in order of receipt: ``state`` and ``opponent_state``
+    (k = 9, see :meth:`pe_evaluation.decoding.Rows.heard`), ``nominal`` and ``command`` (k = 2).
+    """
 
     model: RobotModel
     ground_truth: Stream
@@ -116,6 +120,7 @@ class RobotLog:
     nominal: Stream
     command: Stream
     status: Status
+    heard: Mapping[str, Stream] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

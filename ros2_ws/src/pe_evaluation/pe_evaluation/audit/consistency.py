@@ -1,16 +1,16 @@
-"""The certificate trace, checked from outside: every recorded barrier is computed again.
+"""Every cycle against itself: do barriers, states, commands and limits of a recording accord with one another.
 
 This file does not use the filter, only the recorded messages, the arena announced for the episode and
-what the manifest says of bodies and margins.  Virtual control point: q = p + d (cos theta, sin theta), where
+what the manifest says of bodies.  Virtual control point: q = p + d (cos theta, sin theta), where
 (p, theta) is the pose at which the robot would come to rest: with first-order lag tau it runs on for v tau and
 omega tau, an arc; without lag it is the pose itself.
 
-    wall_east     L - r - d - q_x      (and its mirrors west, north, south)
-    obstacle_i    |q - o_i|^2 - (R_i + r + d)^2
-    opponent      |q - p_o|^2 - (r + r_o + d + m_o)^2
+    wall_east     L - r - d - m - q_x      (and its mirrors west, north, south)
+    obstacle_i    |q - o_i|^2 - (R_i + r + d + m)^2
+    opponent      |q - p_o|^2 - (r + r_o + d + m)^2
 
-A constant margin m of the safety parameters is added to every distance; m_o is how far the opponent may move
-until both have reacted and it is at rest: v_max (age + both delays + its lag).
+m is the margin that the cycle says it kept from that barrier; whether it is what it must be is for
+``./pe bag BAG --audit`` to say.
 
 The filter works on states predicted to the time its command acts.  Each cycle records the states it used and
 the stamps of the messages behind them.  Three things are checked: the recorded h against the states used;
@@ -42,9 +42,9 @@ def barriers(
     own: NDArray[np.float64],
     opponent: NDArray[np.float64],
     robot: RobotModel,
-    opponent_radius: float | NDArray[np.float64],
+    opponent_radius: float,
     arena: Arena,
-    margin: float = 0.0,
+    margins: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Every named barrier, shape (n,), from the formulas of this module's docstring.
 
@@ -52,26 +52,24 @@ def barriers(
         own: states (x, y, theta, v, omega), shape (n, 5) [m, m, rad, m/s, rad/s]; NaN rows give NaN.
         opponent: likewise, shape (n, >= 2).
         robot: body radius and offset of the virtual control point.
-        opponent_radius: body radius of the other robot and m_o [m], a number or shape (n,).
+        opponent_radius: body radius of the other robot [m].
         arena: half side and obstacles.
-        margin: m [m].
+        margins: m by name, shape (n,) [m]; 0 where absent.
     """
+    kept = margins or {}
     d, r = robot.vcp_offset, robot.radius
     # An arc of length v tau that turns by omega tau ends a chord away, halfway between both headings.
     turn = own[:, 4] * robot.lag
     chord = own[:, 3] * robot.lag * np.sinc(0.5 * turn / np.pi)
     q_x = own[:, 0] + chord * np.cos(own[:, 2] + 0.5 * turn) + d * np.cos(own[:, 2] + turn)
     q_y = own[:, 1] + chord * np.sin(own[:, 2] + 0.5 * turn) + d * np.sin(own[:, 2] + turn)
-    reach = arena.half_side - r - d - margin
-    values = {
-        "wall_east": reach - q_x,
-        "wall_west": reach + q_x,
-        "wall_north": reach - q_y,
-        "wall_south": reach + q_y,
-    }
+    walls = {"wall_east": -q_x, "wall_west": q_x, "wall_north": -q_y, "wall_south": q_y}
+    reach = arena.half_side - r - d
+    values = {name: reach - kept.get(name, 0.0) + offset for name, offset in walls.items()}
     for i, (x, y, radius) in enumerate(arena.obstacles):
-        values[f"obstacle_{i}"] = (q_x - x) ** 2 + (q_y - y) ** 2 - (radius + r + d + margin) ** 2
-    chi = r + opponent_radius + d + margin
+        chi = radius + r + d + kept.get(f"obstacle_{i}", 0.0)
+        values[f"obstacle_{i}"] = (q_x - x) ** 2 + (q_y - y) ** 2 - chi**2
+    chi = r + opponent_radius + d + kept.get("opponent", 0.0)
     values["opponent"] = (q_x - opponent[:, 0]) ** 2 + (q_y - opponent[:, 1]) ** 2 - chi**2
     return values
 
@@ -88,7 +86,7 @@ def audit_run(run: Run) -> dict[str, Any]:
 
 def audit_episode(run: Run, episode: Episode, role: str) -> dict[str, Any]:
     """The audit of one robot in one episode, for :func:`audit_of`."""
-    return _audit_robot(run.robots[role], run.robots[_other(role)], episode, role, _margin(run, role))
+    return _audit_robot(run.robots[role], run.robots[_other(role)], episode, role)
 
 
 def audit_of(parts: Sequence[dict[str, Any]], profiles_known: bool) -> dict[str, Any]:
@@ -137,32 +135,14 @@ def _verdict(result: Mapping[str, Any]) -> bool | None:
     )
 
 
-def _margin(run: Run, role: str) -> float:
-    """The constant margin in the run's safety parameters, given for all robots or for each."""
-    safety = run.manifest.get("safety")
-    if isinstance(safety, Mapping):
-        own = safety.get(role)
-        value = (own if isinstance(own, Mapping) else safety).get("margin", 0.0)
-        return float(value) if isinstance(value, (int, float)) else 0.0
-    return 0.0
-
-
-def opponent_margin(age: NDArray[np.float64], robot: RobotModel, opponent: RobotModel) -> NDArray[np.float64]:
-    """m_o [m] for ages [s] of the opponent's state, shape (n,); an unknown age counts as none."""
-    known = np.maximum(np.nan_to_num(age, nan=0.0), 0.0)
-    return opponent.v_max * (known + robot.delay + opponent.delay + opponent.lag)
-
-
-def _audit_robot(
-    log: RobotLog, other: RobotLog, episode: Episode, role: str, margin: float
-) -> dict[str, Any]:
+def _audit_robot(log: RobotLog, other: RobotLog, episode: Episode, role: str) -> dict[str, Any]:
     low, high = episode.cycle_window()
     status = log.status.window(low, high)
     model, rival = log.model, other.model
     own, own_lost = _states(status, _OWN, "state_stamp_ns", log.state)
     opponent, opponent_lost = _states(status, _OPPONENT, "opponent_stamp_ns", other.state)
-    reach = rival.radius + opponent_margin(1e-3 * status.column("opponent_age_ms"), model, rival)
-    expected = barriers(own, opponent, model, reach, episode.arena, margin)
+    margins = {key[2:]: column for key, column in status.values.items() if key.startswith("m/")}
+    expected = barriers(own, opponent, model, rival.radius, episode.arena, margins)
     largest: dict[str, float] = {}
     worst: dict[str, Any] | None = None
     values = 0
