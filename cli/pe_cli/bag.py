@@ -1,4 +1,4 @@
-"""``./pe bag``: the metrics of a recorded run, and a picture of one of its episodes."""
+"""``./pe bag``: the metrics of a recorded run, its audit, and a picture of one of its episodes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ def bag(
     episode: Annotated[
         int | None, typer.Option(help="Index of the episode to draw. [default: the first]", min=0)
     ] = None,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Compute every cycle again, and fail where it was not as it must be.")
+    ] = False,
+    sample: Annotated[
+        int, typer.Option(help="With --audit: take every N-th cycle of a long bag.", min=1, metavar="N")
+    ] = 1,
 ) -> None:
-    """Compute the metrics of a recorded run from its bag alone; no ROS is needed."""
-    from pe_evaluation import bag_main, picture_main
+    """Compute the metrics of a recorded run from its bag alone, or audit it; no ROS is needed."""
+    from pe_evaluation import audit_main, bag_main, picture_main
 
-    code = bag_main.main(bag, json)
+    if sample > 1 and not audit:
+        raise typer.BadParameter("is for --audit", param_hint="--sample")
+    code = audit_main.main(bag, json, sample) if audit else bag_main.main(bag, json)
     if picture is not None:
         chosen = [] if episode is None else ["--episode", str(episode)]
         code = picture_main.main([str(bag), str(picture), *chosen]) or code

@@ -1,12 +1,9 @@
-"""The certificate trace of a whole bag, audited: episodes side by side in processes."""
+"""The certificate trace of a whole bag, audited, one episode after the other."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
-import multiprocessing
-import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,7 +111,7 @@ def audit_trace(trace: Trace, sample: int = 1) -> Certificate:
     return result
 
 
-def audit_bag(path: Path | str, sample: int = 1, processes: int | None = None) -> Certificate:
+def audit_bag(path: Path | str, sample: int = 1) -> Certificate:
     """Audit a bag, every ``sample``-th cycle of it.
 
     Raises:
@@ -122,18 +119,8 @@ def audit_bag(path: Path | str, sample: int = 1, processes: int | None = None) -
         NoCertificateError: it does not say which robots and which filter played.
     """
     total = Certificate(sample)
-    workers = processes or len(os.sched_getaffinity(0))
-    # The parent has threads of numerical libraries: a forked child could inherit their locks.
-    context = multiprocessing.get_context("forkserver")
-    with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
-        waiting: deque[concurrent.futures.Future[Certificate]] = deque()
-        for trace in traces_of(path, sample):
-            # Not more in memory than there is work for.
-            while len(waiting) > 2 * workers:
-                total.add(waiting.popleft().result())
-            waiting.append(pool.submit(audit_trace, trace, sample))
-        for future in waiting:
-            total.add(future.result())
+    for trace in traces_of(path, sample):
+        total.add(audit_trace(trace, sample))
     return total
 
 
