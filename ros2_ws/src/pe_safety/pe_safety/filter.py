@@ -22,7 +22,7 @@ from pe_safety.parameters import SafetyParameters
 INTERVENTION = 1e-3
 CERTAIN = (0.0, 0.0)
 """Deviations of a state that is known exactly."""
-_REASONS = {
+REASONS = {
     ladder.NO_REASON: "",
     ladder.BAD_STATE: "own state is not finite",
     ladder.BAD_BARRIER: "a barrier is not finite: positions, radii or ages are too large",
@@ -31,7 +31,9 @@ _REASONS = {
     ladder.NO_COMMAND: "no command meets the control bounds",
     ladder.TURNING: "blocked: turning on the spot as the nominal command asks",
     ladder.UNSAFE_RELAXATION: "the least relaxation would leave the safe set",
+    ladder.HOLDING: "the least relaxation would not let it move: nothing falls further instead",
 }
+"""What the ladder's reasons are called in status and metrics."""
 
 
 class Tier(enum.IntEnum):
@@ -58,7 +60,7 @@ class FilterResult:
         infeasible: no command met every row (tier relaxed, or backup for that reason).
         intervened: the correction exceeds 1e-3, or the tier is not exact.
         solve_time: wall time of the filter [s]; the only thing here that is not a function of the arguments.
-        reason: why the tier is backup, else empty.
+        reason: why the tier is backup, or the slack not the least; else empty.
     """
 
     command: tuple[float, float]
@@ -155,7 +157,7 @@ class SafetyFilter:
             infeasible=ladder.is_infeasible(tier, reason),
             intervened=tier != ladder.EXACT or correction > INTERVENTION,
             solve_time=time.perf_counter() - start,
-            reason=_REASONS[reason],
+            reason=REASONS[reason],
         )
 
     def barriers(

@@ -5,13 +5,15 @@
              u = 0 meets: what is inside its safe set stays there.  The others, of barriers below zero, ask for an
              escape that the robot cannot make at once: the collision rows, then the arena's, then the obstacles'
              are relaxed by the least slack s >= 0 that makes them feasible with what was kept before
-             (lexicographic min-max, each found by bisection on the exact feasibility test), then the QP is solved
+             (lexicographic min-max, each found by bisection on the exact feasibility test), then the QP is solved.
+             Where that leaves no speed although some is asked for (turning the control point away is the
+             steepest escape, and moves no body), the rows with b < 0 become approach <= 0: nothing falls further,
+             and the robot may drive out along the wall
     BACKUP   brake and turn on the spot, which does not move a disc.  Towards the freest direction where the
-             relaxed command would take a barrier further below zero.  As the nominal command asks where the QP
-             allows no speed, or none is asked for, and not this turn either: a robot that has driven into a corner
-             has its control point at h = 0 of both walls, either turn takes the point over one of them while the
-             body stays where it is, and without this rung it would be trapped there.  Not at all where the data
-             is not finite.
+             relaxed command would take a barrier further below zero.  As the nominal command asks where it asks
+             for a turn and gets neither that nor a speed: a robot that has driven into a corner has its control
+             point at h = 0 of both walls, either turn takes the point over one of them while the body stays where
+             it is, and without this rung it would be trapped there.  Not at all where the data is not finite.
 
 The command is always within the robot's limits, and never the nominal one unfiltered.
 """
@@ -50,7 +52,10 @@ from pe_safety.qp import OPTIMAL, project, scale_rows
 from pe_safety.rows import barrier_rows, body_rows
 
 EXACT, RELAXED, BACKUP = 0, 1, 2
-NO_REASON, BAD_STATE, BAD_NOMINAL, BAD_OPPONENT, NO_COMMAND, UNSAFE_RELAXATION, TURNING, BAD_BARRIER = range(8)
+(
+    NO_REASON, BAD_STATE, BAD_NOMINAL, BAD_OPPONENT, NO_COMMAND, UNSAFE_RELAXATION, TURNING, BAD_BARRIER, HOLDING,
+) = range(9)  # fmt: skip
+REASONS = 9
 
 # Fractions of v_max and omega_max: no speed is left; the turn is not what the nominal command asks.
 _STANDING = 0.01
@@ -147,31 +152,69 @@ def filter_step(
             v, omega = clamp_command(nominal_v, nominal_omega, model)
         else:
             v, omega = clamp_command(y0 / root_v, y1 / root_w, model)
-            if _turn_denied(v, omega, asked_v, asked_omega, model):
-                v, omega = _turn(asked_omega, g, b, bounds, model)
-                return v, omega, BACKUP, 0.0, TURNING
+        tier, slack, kept, solved = EXACT, 0.0, True, True
         if coarse:
-            v, omega, found = _snap(g, b, rows, v, omega, parameters, model)
+            exact_v, exact_omega = v, omega
+            v, omega, found = _snap(g, b, rows, exact_v, exact_omega, parameters, model)
             if not found:
+                v, omega, _ = _snap(g, np.maximum(b, 0.0), rows, exact_v, exact_omega, parameters, model)
+                tier, slack = RELAXED, _violation(g, b, bounds, rows, v, omega)
+        if tier == EXACT and (i < 0 or not _turn_denied(v, omega, asked_v, asked_omega, model)):
+            return v, omega, EXACT, 0.0, NO_REASON
+    else:
+        tier, kept = RELAXED, False
+        v, omega, slack, solved = _relax(
+            g, b, owner, bounds, rows, obstacle_count, root_v, root_w, asked_v, asked_omega
+        )
+        if solved:
+            v, omega = clamp_command(v, omega, model)
+            kept = _keeps_out(g, b, bounds, rows, v, omega)
+            if kept and coarse:
+                # The least slack leaves a set too thin for a grid: what counts is that nothing falls further.
                 v, omega, _ = _snap(g, np.maximum(b, 0.0), rows, v, omega, parameters, model)
-                return v, omega, RELAXED, _violation(g, b, bounds, rows, v, omega), NO_REASON
-        return v, omega, EXACT, 0.0, NO_REASON
-    v, omega, slack, solved = _relax(
-        g, b, owner, bounds, rows, obstacle_count, root_v, root_w, asked_v, asked_omega
-    )
+    slow = _STANDING * model[V_MAX]
+    if tier == RELAXED and abs(asked_v) > slow and not (kept and abs(v) > slow):
+        held_v, held_omega = _hold(g, b, rows, asked_v, asked_omega, parameters, model)
+        if abs(held_v) > slow:
+            return held_v, held_omega, RELAXED, _violation(g, b, bounds, rows, held_v, held_omega), HOLDING
     if solved:
-        v, omega = clamp_command(v, omega, model)
         if _turn_denied(v, omega, asked_v, asked_omega, model):
             v, omega = _turn(asked_omega, g, b, bounds, model)
             return v, omega, BACKUP, slack, TURNING
-        if _keeps_out(g, b, bounds, rows, v, omega):
-            if coarse:
-                # The least slack leaves a set too thin for a grid: what counts is that nothing falls further.
-                v, omega, _ = _snap(g, np.maximum(b, 0.0), rows, v, omega, parameters, model)
+        if kept:
             return v, omega, RELAXED, slack, NO_REASON
+        if _turn_denied(0.0, 0.0, asked_v, asked_omega, model):
+            # Facing the freest direction it would stay there for good, whatever is asked.
+            v, omega = _turn(asked_omega, g, b, bounds, model)
+            return v, omega, BACKUP, slack, TURNING
     turn = _freest_turn(pose, opponent, has_opponent, half_side, obstacles, obstacle_count, model, rival[RADIUS])
     v, omega = _turn(turn / dt, g, b, bounds, model)
     return v, omega, BACKUP, slack, UNSAFE_RELAXATION if solved else NO_COMMAND
+
+
+@njit(cache=True)
+def _hold(
+    g: NDArray[np.float64],
+    b: NDArray[np.float64],
+    rows: int,
+    nominal_v: float,
+    nominal_omega: float,
+    parameters: NDArray[np.float64],
+    model: NDArray[np.float64],
+) -> tuple[float, float]:
+    """The command nearest to the nominal one with which no barrier below zero falls further: rows max(b, 0)."""
+    floor = np.maximum(b, 0.0)
+    root_v, root_w = math.sqrt(parameters[WEIGHT_V]), math.sqrt(parameters[WEIGHT_OMEGA])
+    a = np.empty((ROWS_MAX, 2))
+    c = np.empty(ROWS_MAX)
+    scale_rows(g, floor, rows, root_v, root_w, a, c)
+    y0, y1, status, _, _, _ = project(a, c, rows, nominal_v * root_v, nominal_omega * root_w)
+    if status != OPTIMAL:
+        return 0.0, 0.0
+    v, omega = clamp_command(y0 / root_v, y1 / root_w, model)
+    if model[V_QUANTUM] > 0.0 or model[OMEGA_QUANTUM] > 0.0:
+        v, omega, _ = _snap(g, floor, rows, v, omega, parameters, model)
+    return v, omega
 
 
 @njit(cache=True)

@@ -202,6 +202,9 @@ def body_rows(
     least = (1.0 - budget[GAIN]) * math.cos(half_turn)
     per_v, per_omega = lag_coefficients(state[3], state[4], budget[LAG_HIGH], dt)
     per_v, per_omega = per_v * gain * gain, per_omega * gain * gain
+    # A velocity that has died away leaves 1e-20, by which a right-hand side of 0 would hold the robot.
+    per_v = per_v if per_v * max(-model[V_MIN], model[V_MAX]) > _ROUNDING else 0.0
+    per_omega = per_omega if per_omega * model[OMEGA_MAX] > _ROUNDING else 0.0
     speed = max(-model[V_MIN], model[V_MAX])
     row = start
     count = 4 + obstacle_count + (1 if has_opponent else 0)
@@ -246,7 +249,6 @@ def body_rows(
         fastest = max(ahead * model[V_MAX], -behind * model[V_MIN]) + max(left, right) * model[OMEGA_MAX]
         # Standing still is never forbidden: what drifts is brought to rest by the barrier's row.
         budgeted = max(allowed - drift, 0.0)
-        # Nor is anything by a coefficient that a velocity leaves which has died away: 1e-20 v <= 0 would be v <= 0.
         if budgeted + _ROUNDING < fastest:
             row = _write_rows(ahead, behind, left, right, budgeted, reverses, g, b, row)
         if budget[GROWTH] > 0.0:

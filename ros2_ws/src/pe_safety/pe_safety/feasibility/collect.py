@@ -215,7 +215,18 @@ def _play(
             state_at_actuation(own, sent[r], model, dt, dt, 0.0, ahead)
             stopping_pose(ahead, model[LAG], pose)
             write_features(
-                pose, other, True, half_side, obstacles, count, model, model, values, budget, dt, features[r, k]
+                pose,
+                other,
+                True,
+                half_side,
+                obstacles,
+                count,
+                model,
+                model,
+                values,
+                budget,
+                dt,
+                features[r, k],
             )
             if guarded:
                 v, omega, _ = bend(
@@ -236,6 +247,9 @@ def _play(
             plant_step(states[r], sent[r], model, dt)
         for r in range(2):
             least = min(
-                least, body_margin(states[r], states[1 - r], model[RADIUS], model[RADIUS], half_side, obstacles[:count])
+                least,
+                body_margin(
+                    states[r], states[1 - r], model[RADIUS], model[RADIUS], half_side, obstacles[:count]
+                ),
             )
     return least

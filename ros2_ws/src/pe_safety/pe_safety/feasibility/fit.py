@@ -40,7 +40,9 @@ def fit_network(
     scale = np.where(scale < 1e-6, 1.0, scale)
     x = torch.as_tensor((features - mean) / scale, dtype=torch.float32)
     y = torch.as_tensor(labels, dtype=torch.float32)
-    net = nn.Sequential(nn.Linear(SIZE, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+    net = nn.Sequential(
+        nn.Linear(SIZE, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
+    )
     loss = nn.BCEWithLogitsLoss(pos_weight=(1.0 - y.mean()) / y.mean())
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)

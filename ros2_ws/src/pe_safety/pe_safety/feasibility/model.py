@@ -45,7 +45,9 @@ class FeasibilityModel:
                 f"feasibility model: weights of shape {self.weights.shape}: allowed: ({wanted},), all finite"
             )
         if not math.isfinite(self.threshold):
-            raise ConfigurationError(f"feasibility model: threshold = {self.threshold!r}: allowed: a finite number")
+            raise ConfigurationError(
+                f"feasibility model: threshold = {self.threshold!r}: allowed: a finite number"
+            )
 
     def logit(self, features: NDArray[np.float64]) -> float:
         """z of one feature vector, shape (SIZE,)."""
