@@ -70,7 +70,8 @@ class Match:
             learning = config_names("disturbance")
             raise ConfigurationError(
                 f"safety = '{self.safety}': learns while it drives, which games played in one batch do not; "
-                "allowed: none, " + ", ".join(name for name in config_names("safety") if name not in learning)
+                "allowed: none, "
+                + ", ".join(name for name in config_names("safety") if name not in learning)
                 + f" (with it: ./pe launch pursuit.launch.py safety:={self.safety})"
             )
         if self.seed < 0:

@@ -14,9 +14,10 @@ their upper bounds, the true stopping pose of the body is within
 
 the control point, d ahead, also by ``heading`` = d e_theta, where e_theta = k sigma_theta + constant +
 (eps (delta + tau) + (1 + eps)(Delta_delta + Delta_tau)) omega_max, delta and tau as the model has them; in the
-direction of approach (HEADING_BOUND) omega_max is replaced by the largest turn rate that has not run out.  Delay,
-lag, acceleration and gain are errors along the way: they count towards a barrier at angle beta from the heading with cos(max(|beta| - spread, 0)), spread the turn
-that the robot may make within T.
+direction of approach (HEADING_BOUND) omega_max is replaced by the largest turn rate that has not run out.
+
+Delay, lag, acceleration and gain are errors along the way: they count towards a barrier at angle beta from the
+heading with cos(max(|beta| - spread, 0)), spread the turn that the robot may make within T.
 
 ``map`` widens walls and obstacles.  The opponent's estimate has ``opponent_state`` (both estimates err
 independently: k sqrt(sigma^2 + sigma_o^2)).  What it did since its stamp, and will still do however soon it is
