@@ -56,9 +56,9 @@ The opponent moves.  Its velocity v_o enters as the closing speed c = n^T v_o + 
     c > 0 (it comes):   budget = min(stop, max(full - c, full / 2 cooperative | 0 passive))
     c <= 0 (it flees):  budget = min(stop, full - c)
 
-and 0 outside the set.  Half the gap is the own share where both robots run this filter and both can close it; all of
-it where the opponent is passive, or cannot turn towards this robot within the step (``budget.opponent_leaves``).  Credit
-for a fleeing opponent ends where it would reach chi if the opponent stopped at once.
+and 0 outside the set.  Half the gap is the own share where both robots run this filter and both can close it; all
+of it where the opponent is passive, or cannot turn towards this robot within the step
+(``budget.opponent_leaves``).  Credit for a fleeing opponent ends where it would reach chi if it stopped at once.
 
 The body.  A control point is not the body: a robot that turns away may drive on while q keeps its distance, and a
 robot that turns in place takes q over a line that its body keeps.  Neither robot's row bounds what its body does to
