@@ -150,3 +150,15 @@ def test_latencies_and_spreads() -> None:
     assert latency([1.0, 2.0, math.nan, 3.0]) == {"p50": 2.0, "p99": pytest.approx(2.98), "max": 3.0, "count": 3}
     assert latency([]) == {"p50": None, "p99": None, "max": None, "count": 0}
     assert spread([]) == {"mean": None, "p50": None, "max": None}
+
+
+def test_reasons_of_backup_are_counted_and_pooled() -> None:
+    turning, least = "blocked: turning on the spot", "the least relaxation would leave the safe set"
+    first = count_robot(
+        [EXACT, BACKUP, BACKUP, RELAXED, STOP], [True] * 5, [0.0] * 5, None, ["", turning, least, turning, "stale"]
+    )
+    assert first.reasons == {turning: 2, least: 1}
+    second = count_robot([BACKUP], [True], [0.0], None, [least])
+    record = EpisodeRecord(0, "timeout", 5, 0.05, None, 0.1, 0, {"pursuer": first, "evader": second})
+    assert summarise([record], {})["backup_reasons"] == {turning: 2, least: 2}
+    assert summarise([], {})["backup_reasons"] == {}

@@ -6,7 +6,7 @@ An episode of n control steps has n + 1 samples of the true poses (sample 0 is t
     violation   a sample at which a body touches something: the smaller of both margins is <= 0
     intervened  a cycle in which the filter changed the command noticeably or was not exact
     infeasible  a cycle whose QP had no solution (a turn on the spot is backup, but not infeasible)
-    backup      a cycle on the backup controller
+    backup      a cycle on the backup controller; ``backup_reasons`` counts why, and why a slack was not the least
 
 Over episodes: rates of control steps are pooled over both robots; rates of episodes count finished episodes
 (capture or timeout), while violations and margins also count what an interrupted episode showed.
@@ -19,6 +19,7 @@ import json
 import math
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -46,6 +47,7 @@ class RobotCounts:
     stopped: int = 0
     correction_sum: float = 0.0
     correction_max: float = 0.0
+    reasons: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Metrics(TypedDict, total=False):
     infeasible_rate: float | None
     backup: int
     backup_rate: float | None
+    backup_reasons: dict[str, int]
     stopped: int
     correction_mean: float | None
     correction_max: float | None
@@ -119,6 +122,7 @@ class Metrics(TypedDict, total=False):
     control_period_ms: dict[str, Any]
     odom_to_command_ms: dict[str, Any]
     solve_time_us: dict[str, Any]
+    margin_terms_mm: dict[str, Any]
     audit: dict[str, Any]
     differences: list[str]
     missing_samples: dict[str, int]
@@ -154,7 +158,11 @@ def count_violations(margins: NDArray[np.float64]) -> int:
 
 
 def count_robot(
-    tier: ArrayLike, intervened: ArrayLike, correction: ArrayLike, infeasible: ArrayLike | None = None
+    tier: ArrayLike,
+    intervened: ArrayLike,
+    correction: ArrayLike,
+    infeasible: ArrayLike | None = None,
+    reasons: Iterable[str] = (),
 ) -> RobotCounts:
     """The counts of one robot from its cycles.
 
@@ -163,6 +171,7 @@ def count_robot(
         intervened: shape (n,), truth values.
         correction: shape (n,), sqrt((dv/v_max)^2 + (domega/omega_max)^2).
         infeasible: shape (n,), 1 or 0, NaN where it was not said; then tiers relaxed and backup count.
+        reasons: of each cycle why its tier is not exact, empty where there is none; those of a stop do not count.
     """
     tiers = np.asarray(tier, dtype=np.int64)
     by_tier = (tiers == RELAXED) | (tiers == BACKUP)
@@ -177,6 +186,9 @@ def count_robot(
         stopped=int((tiers == STOP).sum()),
         correction_sum=float(size.sum()),
         correction_max=float(size.max(initial=0.0)),
+        reasons=Counter(
+            reason for reason, rung in zip(reasons, tiers, strict=False) if reason and rung in (RELAXED, BACKUP)
+        ),
     )
 
 
@@ -239,6 +251,7 @@ def summarise(records: Sequence[EpisodeRecord], identity: Mapping[str, Any]) -> 
         "infeasible_rate": ratio(infeasible, control_steps),
         "backup": backup,
         "backup_rate": ratio(backup, control_steps),
+        "backup_reasons": dict(sum((Counter(counts.reasons) for counts in robots), Counter())),
         "stopped": sum(counts.stopped for counts in robots),
         "correction_mean": ratio(math.fsum(counts.correction_sum for counts in robots), control_steps),
         "correction_max": max((counts.correction_max for counts in robots), default=None),

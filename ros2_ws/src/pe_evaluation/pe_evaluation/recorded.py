@@ -137,7 +137,9 @@ def _record(
 
 def _counts(status: Status) -> RobotCounts:
     intervened = status.column("intervened") > 0.5
-    return count_robot(status.tier, intervened, status.column("correction"), status.column("infeasible"))
+    return count_robot(
+        status.tier, intervened, status.column("correction"), status.column("infeasible"), status.reason
+    )
 
 
 def differences(trace: Trace) -> list[str]:

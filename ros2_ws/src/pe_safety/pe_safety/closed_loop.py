@@ -20,9 +20,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_core.arena import OBSTACLES_MAX, ArenaConfig
-from pe_core.ekf import advance_in_place, correct_in_place
+from pe_core.ekf import advance_in_place, correct_in_place, usual_deviations
 from pe_core.ekf import deviations as deviation_of
-from pe_core.ekf import usual_deviations
 from pe_core.observation import SIZE, encode_batch
 from pe_core.plant import HISTORY, advance, plant_step, state_at_actuation
 from pe_core.randomisation import WorldDraw
@@ -34,12 +33,13 @@ from pe_safety.barriers import BARRIERS_MAX
 from pe_safety.budget import SIZE as BUDGET_SIZE
 from pe_safety.budget import peaks, usual_margin, write_budget
 from pe_safety.filter import INTERVENTION
-from pe_safety.ladder import BACKUP, EXACT, correction_size, filter_step, is_infeasible
+from pe_safety.ladder import BACKUP, EXACT, REASONS, correction_size, filter_step, is_infeasible
 from pe_safety.parameters import DELAY_ERROR, SafetyParameters
 from pe_safety.rows import CREEP
 
 # Columns of Games.counts, per robot.
 INTERVENTIONS, INFEASIBLE, BACKUPS, CONTACTS, MOVING_CONTACTS = range(5)
+COUNTS = 5
 # Largest age of an opponent's state [control steps].
 _AGES = 16
 
@@ -89,7 +89,8 @@ def step_games(
         ages: (k, 2) age of the opponent's state that each robot sees [control steps].
         steps, captured, min_margin, violations: (N,); margin [m] of the worse body over all samples.
         counts: (N, 2, 5) interventions, infeasible, backup, samples in contact with the other robot, those at which
-            this robot moved; corrections: (N, 2, 2) sum and largest.
+            this robot moved; with 5 + ladder.REASONS columns also cycles by the ladder's reason; corrections:
+            (N, 2, 2) sum and largest.
     """
     h = np.empty(BARRIERS_MAX)
     margins = np.empty(BARRIERS_MAX)
@@ -125,6 +126,8 @@ def step_games(
                 counts[n, r, INTERVENTIONS] += tier != EXACT or size > INTERVENTION
                 counts[n, r, INFEASIBLE] += is_infeasible(tier, reason)
                 counts[n, r, BACKUPS] += tier == BACKUP
+                if counts.shape[2] > COUNTS:
+                    counts[n, r, COUNTS + reason] += 1
                 if math.isfinite(size):
                     corrections[n, r, 0] += size
                     corrections[n, r, 1] = max(corrections[n, r, 1], size)
@@ -222,7 +225,7 @@ class Games:
 
     Attributes:
         states: (N, 2, 5), true; steps, captured, min_margin, violations: (N,); counts: (N, 2, 5);
-        corrections: (N, 2, 2).
+        reasons: (N, 2, ladder.REASONS); corrections: (N, 2, 2).
         active: indices of the games that still run.
     """
 
@@ -277,7 +280,8 @@ class Games:
         self.steps = np.zeros(n, np.int64)
         self.captured = np.zeros(n, np.bool_)
         self.violations = np.zeros(n, np.int64)
-        self.counts = np.zeros((n, 2, 5), np.int64)
+        self._cycles = np.zeros((n, 2, COUNTS + REASONS), np.int64)
+        self.counts, self.reasons = self._cycles[:, :, :COUNTS], self._cycles[:, :, COUNTS:]
         self.corrections = np.zeros((n, 2, 2))
         self.min_margin = np.array([self._margin(i) for i in range(n)])
         self.active = np.arange(n)
@@ -359,7 +363,7 @@ class Games:
             self.obstacles, self.obstacle_count, self._models, self._plants, self._gains, self._parameters,
             self._filtered, self.config.capture_radius, self.config.dt, randomised, self._seen, self._deviations,
             np.ascontiguousarray(ages).reshape(-1, 2), self.steps, self.captured, self.min_margin, self.violations,
-            self.counts, self.corrections,
+            self._cycles, self.corrections,
         )  # fmt: skip
         if self._worlds is not None:
             every = self._worlds[0].ranges.pose_every
