@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from pe_cli.app import app
 
-COMMANDS = ("launch", "test", "evaluate", "bag", "bench", "policy", "doctor")
+COMMANDS = ("launch", "test", "evaluate", "falsify", "bag", "bench", "policy", "doctor")
 
 
 def pe(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
