@@ -97,5 +97,4 @@ def make_filter(
     learned = LearnedDisturbance(own, learning, settings.dt, CROSSING * own.v_max, refitter)
     listening = ListeningFilter(parameters, own, opponent, settings.dt, learned, heard, commands)
     listening.warm_up()
-    learned.reset()
     return listening

@@ -96,6 +96,35 @@ class LearnedFilter(SafetyFilter):
         self.latest: Learned | None = None
         self._side, self._escaping = 0.0, False
 
+    def warm_up(self) -> None:
+        """Compile (or load from cache) everything that a control step needs; what was learnt is lost."""
+        super().warm_up()
+        still, pushed = np.zeros(5), np.array([0.01 * self.robot.v_max * self.dt, 0.0, 0.0, 0.0, 0.0])
+        self.learned.reset()
+        for k, state in enumerate((still, pushed)):
+            self.learned.observe(state, k * self.dt)
+            self.learned.command(REST)
+        after = np.array(arc_step(0.0, 0.0, 0.0, 0.0, 0.0, self.dt))
+        side = math.copysign(1.0, turn_against(after[2], 1.0, 0.0))
+        obstacles = Arena(100.0, np.zeros((0, 3))).obstacles
+        margins, rival = np.zeros(4), float(self._rival[RADIUS])
+        can_turn_in_time(
+            after,
+            0.0,
+            0.0,
+            1.0,
+            side,
+            1.0,
+            np.zeros(5),
+            100.0,
+            obstacles,
+            margins,
+            self._model,
+            rival,
+            self.dt,
+        )
+        self.learned.reset()
+
     def observe(self, state: Sequence[float] | Array, stamp: float | None = None) -> Array | None:
         """Take the own state at the start of the step, map frame, and its stamp [s]; the residual if accepted."""
         return self.learned.observe(state, stamp)
