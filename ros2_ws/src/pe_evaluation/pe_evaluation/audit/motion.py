@@ -43,9 +43,8 @@ def stopping_pose(state: State, lag: float) -> tuple[float, float, float]:
 
 def deviations(xx: float, xy: float, yy: float, tt: float) -> Pair:
     """Standard deviations of position, in its worst direction, and heading [m, rad], from variances and covariance."""
-    # Largest eigenvalue of [[xx, xy], [xy, yy]] from trace and determinant.
-    trace, determinant = xx + yy, xx * yy - xy * xy
-    largest = 0.5 * (trace + math.sqrt(max(trace * trace - 4.0 * determinant, 0.0)))
+    # Largest root of (xx - l) (yy - l) = xy^2.
+    largest = 0.5 * (xx + yy + math.sqrt((xx - yy) ** 2 + 4.0 * xy**2))
     return math.sqrt(max(largest, 0.0)), math.sqrt(max(tt, 0.0))
 
 

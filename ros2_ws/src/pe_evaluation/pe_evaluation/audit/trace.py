@@ -16,6 +16,8 @@ from pe_safety.parameters import SafetyParameters
 
 STEP, TURN = "command_v", "command_omega"
 _JOINED = "joined a running episode"
+_APART_NS = 500_000_000
+"""Command and status of a cycle are received within this wall time of one another."""
 Sent = tuple[int, float, float]
 
 
@@ -186,12 +188,18 @@ def _commands(log: RobotLog, status: Status, stamped: bool) -> list[Sent]:
         return found
     cycle, logged = 0, status.columns(STEP, TURN)
     for position, (_, v, w) in enumerate(found):
-        # A command that was repeated belongs to the same cycle again; one that was lost leaves a cycle out.
-        ahead = next(
-            (k for k in range(cycle, min(cycle + 5, len(status))) if tuple(logged[k]) == (v, w)), None
-        )
-        if ahead is not None:
-            found[position], cycle = (int(status.stamp_ns[ahead]), v, w), ahead + 1
+        received = int(heard.log_ns[position])
+        ahead = cycle
+        while ahead < len(status) and status.log_ns[ahead] < received + _APART_NS:
+            if status.log_ns[ahead] > received - _APART_NS and tuple(logged[ahead]) == (v, w):
+                break
+            ahead += 1
+        else:
+            # A command that was repeated belongs to the same cycle again; any other to none.
+            repeated = position > 0 and found[position - 1][1:] == (v, w)
+            found[position] = (found[position - 1][0] if repeated else -1, v, w)
+            continue
+        found[position], cycle = (int(status.stamp_ns[ahead]), v, w), ahead + 1
     return found
 
 
@@ -227,7 +235,7 @@ def _before(commands: Sequence[Sent], end: int, stamp: int, oldest: int, forgott
     found: list[Sent] = []
     for position in range(end - 1, -1, -1):
         command = commands[position]
-        if command[0] >= stamp or command[0] < forgotten:
+        if not max(forgotten, 0) <= command[0] < stamp:
             continue
         found.append(command)
         if command[0] < oldest:
