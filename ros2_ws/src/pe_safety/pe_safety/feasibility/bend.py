@@ -1,8 +1,9 @@
-"""The feasibility margin as a constraint on actions: a nominal command is slowed until H(x+) >= 0.
+"""The feasibility margin as a constraint on actions: a nominal command is slowed until H(x+) >= min(H(x), 0).
 
 The predicted state x+ is one control period on, under the command, with its velocity: what counts is where the robot
 would come to rest from there.  Turning is left as it is; of SPEEDS, shares of the nominal speed, the largest that
-keeps H(x+) >= 0 is taken, and where none does, the one with the largest H.  The filter still has the last word.
+keeps it is taken, and where none does, the one with the largest H.  What is outside already may drive as long as it
+does not get worse: to stop there would be to stay there.  The filter still has the last word.
 """
 
 from __future__ import annotations
@@ -54,6 +55,12 @@ def bend(
         there[0], there[1], there[2] = arc_step(
             opponent[0], opponent[1], opponent[2], opponent[3], opponent[4], dt
         )
+    stopping_pose(state, model[LAG], pose)
+    write_features(
+        pose, opponent, has_opponent, half_side, obstacles, obstacle_count, model, rival, parameters, budget, dt,
+        features,
+    )  # fmt: skip
+    floor = min(threshold - logit(features, weights, width), 0.0)
     best, best_v = -np.inf, 0.0
     for share in SPEEDS:
         v = share * nominal_v
@@ -65,7 +72,7 @@ def bend(
             features,
         )  # fmt: skip
         margin = threshold - logit(features, weights, width)
-        if margin >= 0.0:
+        if margin >= floor:
             return v, nominal_omega, margin
         if margin > best:
             best, best_v = margin, v

@@ -17,9 +17,9 @@ def fit_network(
     horizon: int,
     *,
     width: int = 24,
-    epochs: int = 30,
+    epochs: int = 12,
     batch: int = 1024,
-    false_alarms: float = 0.05,
+    false_alarms: float = 0.15,
     seed: int = 0,
 ) -> FeasibilityModel:
     """A network by Adam on the cross entropy, both classes of equal weight.
