@@ -25,7 +25,16 @@ from pe_core.ekf import deviations as deviation_of
 from pe_core.observation import SIZE, encode_batch
 from pe_core.plant import HISTORY, advance, plant_step, state_at_actuation
 from pe_core.randomisation import WorldDraw
-from pe_core.robot import DELAY, RADIUS, V_MAX, V_MIN, RobotModel, command_from_action, executed_command
+from pe_core.robot import (
+    DELAY,
+    RADIUS,
+    V_MAX,
+    V_MIN,
+    V_QUANTUM,
+    RobotModel,
+    command_from_action,
+    executed_command,
+)
 from pe_core.rules import body_margin, is_capture
 from pe_core.scenario import Layout
 from pe_core.unicycle import half_angle_sinc, wrap_angle
@@ -34,12 +43,14 @@ from pe_safety.budget import SIZE as BUDGET_SIZE
 from pe_safety.budget import peaks, usual_margin, write_budget
 from pe_safety.filter import INTERVENTION
 from pe_safety.ladder import BACKUP, EXACT, REASONS, correction_size, filter_step, is_infeasible
-from pe_safety.parameters import DELAY_ERROR, SafetyParameters
+from pe_safety.parameters import DELAY_ERROR, GAIN_ERROR, SafetyParameters
 from pe_safety.rows import CREEP
 
 # Columns of Games.counts, per robot.
 INTERVENTIONS, INFEASIBLE, BACKUPS, CONTACTS, MOVING_CONTACTS = range(5)
 COUNTS = 5
+# A robot up to this multiple of its creeping speed (and gain error) counts as standing.
+_CREEPING = 1.05
 # Largest age of an opponent's state [control steps].
 _AGES = 16
 
@@ -159,8 +170,9 @@ def step_games(
         if distance <= models[n, 0, RADIUS] + models[n, 1, RADIUS]:
             for r in range(2):
                 counts[n, r, CONTACTS] += 1
-                speed = max(models[n, r, V_MAX], -models[n, r, V_MIN])
-                counts[n, r, MOVING_CONTACTS] += abs(states[n, r, 3]) > (CREEP + 0.01) * speed
+                creep = max(CREEP * max(models[n, r, V_MAX], -models[n, r, V_MIN]), models[n, r, V_QUANTUM])
+                limit = _CREEPING * (1.0 + parameters[r, GAIN_ERROR]) * creep
+                counts[n, r, MOVING_CONTACTS] += abs(states[n, r, 3]) > limit
         captured[n] = is_capture(states[n, 0], states[n, 1], capture_radius)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_core.arena import OBSTACLES_MAX, Arena
+from pe_core.arena import Arena
 from pe_core.plant import stopping_pose
 from pe_core.robot import LAG, RobotModel
 from pe_safety import ladder
