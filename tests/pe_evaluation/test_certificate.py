@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import math
@@ -19,6 +20,7 @@ from pe_core import ekf
 from pe_core.arena import Arena
 from pe_core.robot import RobotModel, load_robot
 from pe_evaluation import audit_main
+from pe_evaluation.audit import certificate as audit_certificate
 from pe_evaluation.audit.certificate import audit_bag
 from pe_evaluation.audit.constraints import Scene, barrier_rows, barriers, body_rows, bounds
 from pe_evaluation.audit.cycle import RELAXED_TOLERANCE, TOLERANCE
@@ -39,7 +41,12 @@ ROBOTS = (
 )
 COVERED = load_safety("rcbf_robust")
 EVERYTHING = dataclasses.replace(
-    COVERED, position_error=0.01, heading_error=0.02, acceleration_min=1.0, opponent_speed_error=0.02, margin=0.01
+    COVERED,
+    position_error=0.01,
+    heading_error=0.02,
+    acceleration_min=1.0,
+    opponent_speed_error=0.02,
+    margin=0.01,
 )
 COOPERATIVE = (load_safety("rcbf"), COVERED, EVERYTHING, SafetyParameters(condition="continuous"))
 PARAMETERS = (*COOPERATIVE, *(dataclasses.replace(p, opponent_behaviour="passive") for p in COOPERATIVE))
@@ -117,6 +124,26 @@ def agrees(decision: Decision, result: FilterResult) -> bool:
     )
 
 
+def test_the_audit_shares_nothing_that_computes() -> None:
+    """Of the packages that it checks it imports declarations alone; the vectorised audit reads bags like all."""
+    allowed = {
+        "pe_core.robot": {"RobotModel"}, "pe_core.config": {"ConfigurationError", "from_mapping"},
+        "pe_safety.parameters": {"SafetyParameters"},
+    }  # fmt: skip
+    folder = Path(audit_certificate.__file__).parent
+    files = [path for path in folder.glob("*.py") if path.name not in ("__init__.py", "consistency.py")]
+    assert len(files) >= 8
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert not any(alias.name.startswith(("pe_core", "pe_safety")) for alias in node.names), path
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(("pe_core", "pe_safety")):
+                assert {alias.name for alias in node.names} <= allowed.get(str(node.module), set()), (
+                    path,
+                    node.module,
+                )
+
+
 @given(situations())
 @settings(max_examples=300, deadline=None)
 def test_margins_barriers_and_command_are_those_of_the_kernels(s: Situation) -> None:
@@ -171,7 +198,13 @@ def test_prediction_solves_the_equations_of_motion() -> None:
     def motion(t: float, y: np.ndarray) -> list[float]:
         # At the stamp, 60 ms, the first command has acted since 20 ms; the second does from 70 ms on.
         v, omega = (0.3, 0.0) if t < 0.07 else (0.1, 1.5)
-        return [y[3] * math.cos(y[2]), y[3] * math.sin(y[2]), y[4], (v - y[3]) / robot.lag, (omega - y[4]) / robot.lag]
+        return [
+            y[3] * math.cos(y[2]),
+            y[3] * math.sin(y[2]),
+            y[4],
+            (v - y[3]) / robot.lag,
+            (omega - y[4]) / robot.lag,
+        ]
 
     exact = solve_ivp(motion, (0.06, 0.06 + 0.1 + robot.delay), state, rtol=1e-10, atol=1e-12, max_step=1e-3)
     assert ours.predict(state, 60_000_000, 0.1) == pytest.approx(exact.y[:, -1], abs=2e-6)
@@ -202,11 +235,18 @@ def test_enumeration_finds_what_the_exact_solver_finds(seed: int) -> None:
 # -- bags -----------------------------------------------------------------------------------------------------
 
 
-def test_an_honest_run_passes(bag: Path, played: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_honest_run_passes(
+    bag: Path, played: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     steps = sum(episode["steps"] for episode in played.episodes)
     assert audit_main.main(bag, tmp_path / "audit.json") == 0
     found = json.loads((tmp_path / "audit.json").read_text())
-    assert (found["passed"], found["checked"], found["cycles"], found["missing"]) == (True, 2 * steps, 2 * steps, 0)
+    assert (found["passed"], found["checked"], found["cycles"], found["missing"]) == (
+        True,
+        2 * steps,
+        2 * steps,
+        0,
+    )
     assert max(found["differences"].values()) < 1e-9
     assert "passed" in capsys.readouterr().out
 
@@ -232,7 +272,10 @@ def failed(bag: Path, capsys: pytest.CaptureFixture[str], step: int, robot: str 
 
 
 def test_a_changed_command_is_found(
-    game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    game: Callable[..., Any],
+    write_bag: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """On cmd_vel alone; the status still says what the filter had chosen."""
     recording = game(episodes=1, max_time=1.0)
@@ -241,7 +284,9 @@ def test_a_changed_command_is_found(
     assert "cmd_vel v is 0.99999" in text
 
 
-@pytest.mark.parametrize("key", ["margin/path", "m/wall_north", "h/opponent", "slack", "correction", "nominal_omega"])
+@pytest.mark.parametrize(
+    "key", ["margin/path", "m/wall_north", "h/opponent", "slack", "correction", "nominal_omega"]
+)
 def test_a_changed_number_is_found(
     game: Callable[..., Any], write_bag: Callable[..., Path], falsify: Callable[..., None], tmp_path: Path,
     capsys: pytest.CaptureFixture[str], key: str,
@@ -261,7 +306,9 @@ def test_an_unsafe_command_is_found_however_consistent_the_story(
         i for i, message in enumerate(messages(recording, "/pursuer/safety/status"))
         if {pair.key: pair.value for pair in message.status[0].values}["intervened"] == "1"
     )  # fmt: skip
-    values = {pair.key: pair.value for pair in messages(recording, "/pursuer/safety/status")[step].status[0].values}
+    values = {
+        pair.key: pair.value for pair in messages(recording, "/pursuer/safety/status")[step].status[0].values
+    }
     for part, axis in (("v", "linear"), ("omega", "angular")):
         falsify(recording, "pursuer", step, f"command_{part}", values[f"nominal_{part}"])
         setattr(
@@ -280,7 +327,10 @@ def stamp_of(message: Any) -> int:
 
 
 def test_a_command_without_a_cycle_is_found(
-    game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    game: Callable[..., Any],
+    write_bag: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     recording = game(episodes=1, max_time=1.0)
     gone = messages(recording, "/pursuer/safety/status")[7]
@@ -310,7 +360,10 @@ def test_a_learned_disturbance_is_not_checked(
 
 
 def test_a_bag_that_does_not_say_what_ran_is_refused(
-    game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    game: Callable[..., Any],
+    write_bag: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     recording = game(episodes=1, max_time=1.0)
     recording.manifest = None

@@ -15,11 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pe_evaluation import picture_main, report_main
 from pe_evaluation.bag import read_run
 from pe_evaluation.figures import chase_figure, save, svg
+from pe_evaluation.game_log import Status
+from pe_evaluation.margin_terms import MEANING, MarginTerms
 from pe_evaluation.recorded import trace_of
 from pe_evaluation.report import SIZE_MOST, choose
 
@@ -46,7 +49,31 @@ def test_page_says_what_happened(out: Path) -> None:
     ):  # fmt: skip
         assert text in page, text
     assert f"{metrics['per_episode'][0]['min_margin_m']:.4f} m" in page
-    assert len(images(page)) == 4
+    assert len(images(page)) == 5
+
+
+def test_page_shows_the_margin_budget(out: Path) -> None:
+    page, metrics = ((out / name).read_text() for name in ("report.html", "metrics.json"))
+    terms = json.loads(metrics)["margin_terms_mm"]
+    assert terms["vcp"]["p50"] == terms["vcp"]["max"] == terms["vcp"]["evader"]["max"] == pytest.approx(50.0)
+    assert 0.0 < terms["arc"]["p50"] < terms["arc"]["max"] < 5.0
+    assert terms["arc"]["max"] == max(terms["arc"][role]["max"] for role in ("pursuer", "evader"))
+    section = page[page.index("Margin budget") :]
+    assert "control point ahead of the axle</td><td>50.0</td><td>50.0</td>" in section
+    assert set(terms) == set(MEANING)
+
+
+def test_medians_of_a_long_run_stay_within_memory() -> None:
+    gathered, random = MarginTerms(), np.random.default_rng(1)
+    parts = [random.uniform(0.0, 1.0, 7001) for _ in range(12)]
+    for part in parts:
+        blank = np.zeros(len(part), dtype=np.int64)
+        gathered.add("evader", Status(blank, blank, [], blank, [], {}, {"margin/state": part}, {}))
+    found = gathered.summary()["state"]
+    assert found["p50"] == pytest.approx(500.0, abs=15.0)
+    assert found["max"] == found["evader"]["max"] == 1e3 * max(part.max() for part in parts)
+    assert found["pursuer"] == {"p50": None, "max": None}
+    assert sum(map(len, gathered._values.values())) <= 20_000
 
 
 def test_page_needs_no_network(out: Path) -> None:

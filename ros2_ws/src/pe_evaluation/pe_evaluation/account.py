@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pe_evaluation.audit import audit_episode, audit_of
 from pe_evaluation.bag import Run
+from pe_evaluation.margin_terms import MarginTerms
 from pe_evaluation.metrics import ROLES, EpisodeRecord, Metrics, episode_row, identity_of, latency, summarise
 from pe_evaluation.recorded import (
     Trace,
@@ -45,6 +46,7 @@ class Account:
         self._times: dict[str, dict[str, list[NDArray[np.float64]]]] = {
             name: {role: [] for role in ROLES} for name in _TIMES
         }
+        self._terms = MarginTerms()
         self._audits: list[dict[str, Any]] = []
         self._differences: list[str] = []
         self._missing: dict[str, int] = {}
@@ -60,6 +62,9 @@ class Account:
             for role, values in compute(part).items():
                 self._times[name][role].append(values)
         self._audits += [audit_episode(part, episode, role) for role in ROLES for episode in part.episodes]
+        for trace in traces:
+            for role in ROLES:
+                self._terms.add(role, trace.status[role])
         self._seeds |= {episode.seed for episode in part.episodes}
         missing, present = missing_samples(part, traces)
         for topic, count in missing.items():
@@ -79,6 +84,7 @@ class Account:
         metrics["control_period_ms"] = _latencies(self.times("control_period_ms"))
         metrics["odom_to_command_ms"] = _latencies(self.times("odom_to_command_ms"))
         metrics["solve_time_us"] = _latencies(self.times("solve_time_us"))
+        metrics["margin_terms_mm"] = self._terms.summary()
         metrics["audit"] = audit_of(self._audits, head.profiles_known)
         metrics["differences"] = list(self._differences)
         # A topic that was never recorded is named once, in the warnings.

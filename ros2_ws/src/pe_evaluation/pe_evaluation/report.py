@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from pe_evaluation.bag import Run
 from pe_evaluation.distributions import aggregate_figure, heat_figure, latency_figure
 from pe_evaluation.figures import episode_figure, svg
+from pe_evaluation.margin_terms import MEANING, margin_figure
 from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, EpisodeRecord, Metrics, RobotCounts, ratio
 from pe_evaluation.page_style import STYLE_SHEET
 from pe_evaluation.recorded import Trace
@@ -42,6 +43,9 @@ def render(survey: Survey, metrics: Metrics) -> str:
     ]
     if records:
         sections.append(_section("Distributions", _distributions(survey)))
+    if metrics.get("margin_terms_mm"):
+        shown = survey.trace(chosen[0]) if chosen else None
+        sections.append(_section("Margin budget", _margins(metrics["margin_terms_mm"], shown)))
     sections.append(_section("Audit", _audit(metrics["audit"])))
     sections.append(_section("What ran", _identity(metrics["identity"], head)))
     size = sum(map(len, sections))
@@ -209,6 +213,37 @@ def _distributions(survey: Survey) -> str:
     return "".join(parts)
 
 
+def _margins(terms: Mapping[str, Any], trace: Trace | None) -> str:
+    head = (
+        "term", "what it stands for", *(f"{role}<br>{what} [mm]" for role in ROLES for what in ("median", "largest")),
+    )  # fmt: skip
+    rows = [
+        [
+            html.escape(term.replace("_", " ")),
+            html.escape(MEANING.get(term, "")),
+            *(unit(values[role][key], "", 1) for role in ROLES for key in ("p50", "max")),
+        ]
+        for term, values in terms.items()
+    ]
+    parts = [_table(head, rows, "numbers")]
+    if trace is not None:
+        parts.append(
+            _image(lambda: margin_figure(trace), f"margin terms of episode {trace.episode.index} over time")
+        )
+    parts.append(
+        '<p class="note">What each imperfection adds to the distance that the filter keeps, computed anew in every '
+        "cycle. Walls and obstacles count the terms above the opponent's; delay, lag, acceleration and gain as for a "
+        "barrier dead ahead (less to the side), the opponent's age and reaction as if it came straight on. "
+        + (
+            f"The picture shows episode {trace.episode.index}, zero terms left out."
+            if trace is not None
+            else ""
+        )
+        + "</p>"
+    )
+    return "".join(parts)
+
+
 def _image(draw: Callable[[], Figure], text: str) -> str:
     data = base64.b64encode(svg(draw()).encode()).decode()
     return f'<img alt="{html.escape(text)}" src="data:image/svg+xml;base64,{data}">'
@@ -232,7 +267,8 @@ def _audit(audit: Mapping[str, Any]) -> str:
     parts.append(
         '<p class="note">Every barrier is computed again from the states that the safety node recorded, by code '
         "that shares nothing with the filter; these states are compared with the state messages, and cmd_vel with "
-        "the recorded commands and the robots' limits.</p>"
+        "the recorded commands and the robots' limits. <code>./pe bag BAG --audit</code> computes every cycle from the "
+        "messages themselves: states, margins, rows, program, command.</p>"
     )
     return "".join(parts)
 
@@ -243,7 +279,9 @@ def _identity(identity: Mapping[str, Any], run: Run) -> str:
         if key == "bundles":
             for role, bundle in (value or {}).items():
                 name, digest = bundle.get("name"), bundle.get("sha256")
-                rows.append([f"policy, {role}", f"{html.escape(str(name))} <code>{html.escape(str(digest))}</code>"])
+                rows.append(
+                    [f"policy, {role}", f"{html.escape(str(name))} <code>{html.escape(str(digest))}</code>"]
+                )
         elif isinstance(value, (Mapping, list)):
             text = json.dumps(value, indent=1, ensure_ascii=False)
             shown = f"<details><summary>{_summary(value)}</summary><pre>{html.escape(text)}</pre></details>"
