@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pe_core.ekf import deviations
 from pe_core.quaternion import quaternion_of_yaw, yaw_of_quaternion
+from pe_core.unicycle import arc_step, half_angle_sinc, wrap_angle
 
 _PLANAR = np.ix_([0, 1, 5], [0, 1, 5])
 NANO = 1_000_000_000
@@ -21,8 +22,9 @@ Vector = Sequence[float] | NDArray[np.float64]
 
 
 def warm_up() -> None:
-    """Compile (or load from cache) what messages need, so that the first one does not wait for it."""
+    """Compile (or load from cache) what messages and angles need, so that the first one does not wait for it."""
     yaw_of_quaternion(*quaternion_of_yaw(0.0))
+    arc_step(0.0, 0.0, 0.0, 0.0, wrap_angle(0.0), half_angle_sinc(0.0))
     state_values(Odometry())
 
 

@@ -72,7 +72,6 @@ class PolicyNode(GameNode):
             settings.dt, self._observation[0],
         )  # fmt: skip
         command_from_action(0.0, 0.0, self._own_array)
-        arc_step(0.0, 0.0, 0.0, 0.0, 0.0, settings.dt)
 
     def episode_started(self, episode: Episode) -> None:
         schema = self._bundle.schema
