@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,13 @@ def smooth(values: np.ndarray) -> np.ndarray:
     return np.array([np.median(values[max(0, k - _WINDOW) : k + 1]) for k in range(len(values))])
 
 
+def rounded(value: Any) -> Any:
+    """Numbers to five places, None for what is not finite."""
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return round(value, 5) if value is not None and math.isfinite(value) else None
+
+
 def draw(path: Path) -> None:
     """Write the figure to ``path`` and its data beside it (.json)."""
     import matplotlib
@@ -36,12 +44,7 @@ def draw(path: Path) -> None:
     figure, axes = plt.subplots(3, len(WORLDS), figsize=(4.0 * len(WORLDS), 8.5), sharex=True, squeeze=False)
     for column, (world, axis) in enumerate(zip(WORLDS, AXES, strict=True)):
         series = play("gp", 0.0, world, SEED, STEPS, model, keep=True).series
-        data[world] = {
-            key: [
-                None if isinstance(value, float) and not math.isfinite(value) else value for value in values
-            ]
-            for key, values in series.items()
-        }
+        data[world] = {key: [rounded(value) for value in values] for key, values in series.items()}
         mean, bound = np.array(series["mean"]), np.array(series["bound"])
         # The residual of a step is seen at the start of the next.
         actual = np.array([entry if entry is not None else [math.nan] * 3 for entry in series["actual"][1:]])
@@ -75,7 +78,7 @@ def draw(path: Path) -> None:
         for each in (top, middle, bottom):
             each.grid(alpha=0.25)
     axes[0, 0].legend(fontsize=8, loc="lower right")
-    axes[2, 0].legend(fontsize=8, loc="lower left", title="dashed: fixed margins", title_fontsize=8)
+    axes[2, 0].legend(fontsize=8, loc="upper right", title="dashed: fixed margins", title_fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=100)
     plt.close(figure)
