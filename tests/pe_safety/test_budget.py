@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pe_core.arena import Arena
 from pe_core.plant import plant_step, state_at_actuation, stopping_pose
 from pe_core.robot import DELAY, LAG, RobotModel, load_robot
 from pe_safety.budget import (
@@ -33,6 +34,7 @@ from pe_safety.budget import (
     peaks,
     write_budget,
 )
+from pe_safety.filter import SafetyFilter
 from pe_safety.parameters import DELAY_ERROR, SafetyParameters
 
 DT = 0.05
@@ -152,7 +154,11 @@ def test_the_true_stopping_pose_is_within_the_budget_of_the_predicted_one(name: 
                 np.array([math.cos(pose[2]), math.sin(pose[2])]) * robot.vcp_offset + pose[:2]
                 for pose in (rest, predicted)
             ]
-            assert float((tips[0] - tips[1]) @ toward) - way <= margin + out[HEADING] + 1e-9, (name, trial, bearing)
+            assert float((tips[0] - tips[1]) @ toward) - way <= margin + out[HEADING] + 1e-9, (
+                name,
+                trial,
+                bearing,
+            )
             tightest = max(tightest, beyond / margin)
     # The bound is one that robots come near to.
     assert tightest > 0.5
@@ -180,7 +186,9 @@ def test_an_opponent_comes_no_nearer_than_its_extent(
     pose = np.array([0.0, 0.0, heading])
     n = 40
     v = 1.2 * rng.choice([robot.v_min, 0.0, robot.v_max], n) if seed % 2 else np.full(n, 1.2 * robot.v_max)
-    omega = 1.2 * robot.omega_max * (rng.choice([-1.0, 1.0]) if seed % 3 else rng.uniform(-1, 1, n)) * np.ones(n)
+    omega = (
+        1.2 * robot.omega_max * (rng.choice([-1.0, 1.0]) if seed % 3 else rng.uniform(-1, 1, n)) * np.ones(n)
+    )
     for i in range(n):
         pose[2] += omega[i] * window / n
         pose[:2] += v[i] * window / n * np.array([math.cos(pose[2]), math.sin(pose[2])])
@@ -219,3 +227,17 @@ def test_the_opponents_heading_errs_by_more_than_its_covariance_says() -> None:
         reaches.append(opponent_extent(math.cos(1.0), math.sin(1.0), seen, robot.as_array(), terms))
     turn = robot.omega_max * 0.15
     assert reaches == pytest.approx([0.15 * math.cos(1.0 - turn), 0.15 * math.cos(1.0 - turn - 0.1)])
+
+
+@pytest.mark.parametrize("distance", [0.3, 0.6, 1.2, 2.4, 4.8])
+def test_a_margin_that_a_faster_command_makes_grow_counts_from_afar(distance: float) -> None:
+    """A robot at rest told to go at full speed: h(x+) >= (1 - gamma) h(x) with the margin that will hold then."""
+    parameters, robot = SafetyParameters(acceleration_min=1.0), RobotModel()
+    safety, arena = SafetyFilter(parameters, robot, robot, DT), Arena(10.0, np.zeros((0, 3)))
+    start, far = np.array([9.8 - distance, 0.0, 0.0, 0.0, 0.0]), np.array([-9.0, 9.0, 0.0, 0.0, 0.0])
+    result = safety.step(start, (1.0, 0.0), far, arena, peaks=(0.0, 0.0))
+    v, omega = result.command
+    assert v > 0.0
+    moved = start + [v * DT, 0.0, 0.0, v, omega]
+    later = safety.barriers(moved, far, arena, peaks=(v, abs(omega)))
+    assert later["wall_east"] >= 0.8 * result.barriers["wall_east"] - 1e-9
