@@ -98,8 +98,10 @@ def run(job: Job, out: Path, json_path: Path | None = None, workers: int | None 
                 rows.append(
                     _row(name, space, result, time.perf_counter() - start, _save(out, name, space, result))
                 )
-    Console().print(_table(job, rows))
-    Console().print(f"saved in {out}; again: ./pe falsify --replay FILE", soft_wrap=True)
+    console = Console()
+    console = console if console.is_terminal else Console(width=140)
+    console.print(_table(job, rows))
+    console.print(f"saved in {out}; again: ./pe falsify --replay FILE", soft_wrap=True)
     if json_path is not None:
         identity = {"git_revision": git_revision(), "job": dataclasses.asdict(job)}
         write_json(json_path, {**identity, "wall_s": time.perf_counter() - begin, "searches": rows})
@@ -215,7 +217,7 @@ def _table(job: Job, rows: list[dict[str, Any]]) -> Table:
         "saved",
     ):
         numeric = column in ("steps", "cases") or "[" in column
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=column != "found by")
     for row in rows:
         head = (row["robot"], row["mode"], f"{row['steps']:,}", f"{row['cases']:,}")
         for worst in row["worst"]:

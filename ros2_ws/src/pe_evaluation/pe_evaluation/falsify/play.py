@@ -16,12 +16,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_core.plant import advance
-from pe_core.robot import DELAY, LAG, RADIUS, V_MAX, V_MIN, VCP_OFFSET
+from pe_core.robot import DELAY, LAG, RADIUS, V_MAX, V_MIN, V_QUANTUM, VCP_OFFSET
 from pe_evaluation.falsify.adversary import OPPONENT, nearest_thing, nominal_action, observe
 from pe_safety.barriers import BARRIERS_MAX, barrier_values, facing
 from pe_safety.budget import SIZE as BUDGET_SIZE
 from pe_safety.budget import write_budget
-from pe_safety.closed_loop import step_games
+from pe_safety.closed_loop import COUNTS, step_games
 from pe_safety.parameters import GAIN_ERROR
 from pe_safety.rows import CREEP
 
@@ -33,8 +33,8 @@ What is promised: no contact; against a stranger no contact with walls and obsta
 this robot moves.
 """
 
-# A robot below this share of v_max, times 1 + the bound of its gain's error, stands.
-STANDING = CREEP + 0.01
+# Share of its limit below which a robot counts as standing, beside what it may creep at.
+_REST = 0.01
 _PARTS = 4
 # A start is pushed at most this many times, and by this much [m] more than it lacks.
 _PUSHES = 200
@@ -85,7 +85,7 @@ class Outcomes:
 
     Attributes:
         margin: (N,) smallest body margin [m] of a robot that the mode protects; where the opponent is a stranger,
-            the gap to it counts while this robot moves (faster than (1 + gain error) ``STANDING`` of its limit).
+            the gap to it counts while this robot moves, faster than it may creep within the opponent's reach.
             At most 0: the promise of the mode was broken.
         robot, thing, time: (N,) int64, int64, float64: whose margin, to what (0 to 3 walls, 4 + i obstacles,
             -1 the other robot), when [s].
@@ -195,14 +195,14 @@ def play_cases(
     captured = np.zeros(n_cases, np.bool_)
     sampled = np.full(n_cases, math.inf)
     violations = np.zeros(n_cases, np.int64)
-    counts = np.zeros((n_cases, 2, 5), np.int64)
+    counts = np.zeros((n_cases, 2, COUNTS), np.int64)
     corrections = np.zeros((n_cases, 2, 2))
     budget, h, margins = np.empty(BUDGET_SIZE), np.empty(BARRIERS_MAX), np.empty(BARRIERS_MAX)
     active = np.empty(1, np.int64)
     actions = np.empty((1, 2, 2))
     ages = np.empty((1, 2), np.int64)
     before = np.empty((2, 5))
-    standing = STANDING * (1.0 + parameters[0, GAIN_ERROR])
+    stretch = 1.0 + parameters[0, GAIN_ERROR]
     for n in range(n_cases):
         active[0] = n
         count = obstacle_count[n]
@@ -254,7 +254,7 @@ def play_cases(
             )  # fmt: skip
             _judge(
                 before, states[n], acting[n], plants[n], models[n], half_side[n, 1], there, count, filtered,
-                stranger, standing, step * dt, dt, n, margin, robot, thing, time,
+                stranger, stretch, step * dt, dt, n, margin, robot, thing, time,
             )  # fmt: skip
             knot = min((step + 1) * knots // steps, knots - 1)
             observe(
@@ -277,7 +277,7 @@ def _judge(
     count: int,
     filtered: NDArray[np.bool_],
     stranger: bool,
-    standing: float,
+    stretch: float,
     begin: float,
     dt: float,
     n: int,
@@ -311,7 +311,8 @@ def _judge(
                 gap = math.hypot(before[r, 0] - before[1 - r, 0], before[r, 1] - before[1 - r, 1])
                 gap -= models[r, RADIUS] + models[1 - r, RADIUS]
                 speed = max(models[r, V_MAX], -models[r, V_MIN])
-                if gap < value and abs(before[r, 3]) > standing * speed:
+                creep = max(CREEP * speed, 1.01 * models[r, V_QUANTUM])
+                if gap < value and abs(before[r, 3]) > stretch * creep + _REST * speed:
                     value, what = gap, OPPONENT
             closest = min(closest, value)
             if value < margin[n]:

@@ -1,4 +1,5 @@
-"""The search: random starts, starts from elsewhere (gradients, known cases), and CMA-ES from the best of them.
+"""The search: random starts, half of them with the most deceptive estimates, starts from elsewhere (gradients, known
+cases), and CMA-ES from the best of them.
 
 CMA-ES is pycma (Hansen), with a diagonal covariance at first, as the space has more than a hundred dimensions and a
 run a few thousand evaluations.  A run ends when it has not improved for a while; the next one starts from the next
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from pe_core.randomness import generator
 from pe_evaluation.falsify.play import Cases, Outcomes, play
-from pe_evaluation.falsify.space import Space, decode
+from pe_evaluation.falsify.space import Space, deceive, decode
 
 _BATCH = 256
 _RANDOM_SHARE = 0.25
@@ -116,6 +117,7 @@ def search(
     drawn: list[tuple[float, str, NDArray[np.float64]]] = []
     while account.steps < _RANDOM_SHARE * steps:
         vectors = rng.random((_BATCH, space.size))
+        deceive(space, vectors[::2])
         values = account.play(vectors, ["random"] * _BATCH)
         drawn += [(float(value), "random", vector) for value, vector in zip(values, vectors, strict=True)]
         drawn = sorted(drawn, key=lambda entry: entry[0])[:_BATCH]

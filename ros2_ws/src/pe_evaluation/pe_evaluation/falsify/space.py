@@ -198,6 +198,15 @@ def decode(space: Space, vectors: NDArray[np.float64]) -> Cases:
     )
 
 
+def deceive(space: Space, vectors: NDArray[np.float64]) -> None:
+    """Let estimates of ``vectors`` (P, size), in place, lie as far as they may where there seems to be room."""
+    gene = genes(space, vectors)
+    errors = gene["error"].reshape(len(vectors), space.knots, 2, 3)
+    errors[..., 0], errors[..., 1] = 1.0, 0.5
+    gene["sigma"][...] = 1.0
+    gene["wall"][...] = 0.0
+
+
 def _models(space: Space, speed: NDArray[np.float64]) -> NDArray[np.float64]:
     n = len(speed)
     models = np.tile(space.robot.as_array(), (n, 2, 1))
