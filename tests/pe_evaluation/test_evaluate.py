@@ -118,7 +118,7 @@ class TestRefusals:
         [
             ({"pursuer": "nobody"}, "known:"),
             ({"pursuer": "flee"}, "role evader"),
-            ({"safety": "prayer"}, "allowed: rcbf, none"),
+            ({"safety": "prayer"}, "known: rcbf, rcbf_gp, rcbf_robust"),
             ({"arena": "moon"}, "known:"),
             ({"robot": "submarine"}, "known:"),
             ({"scenario": "nowhere"}, "known:"),
