@@ -32,7 +32,7 @@ from tests.bench import gp_rows_figure
 from tests.bench.gp import Never
 from tests.bench.gp_worlds import ARENA, DT, HALF_SIDE, ROBOT, Episode, Presser, draw, play
 
-SEEDS, STEPS, SECONDS = 30, 600, 15.0
+SEEDS, STEPS, SECONDS = 40, 600, 15.0
 WORLDS = ("gain", "slip", "slope", "all")
 DRIFTING = ("slope", "all")
 """Worlds in which a robot at rest moves, and turning round can matter."""

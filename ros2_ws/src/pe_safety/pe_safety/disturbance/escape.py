@@ -9,7 +9,7 @@ beyond the barrier's margin is
 
 turn_k being the turn, the shorter way towards -D, after which driving outdoes the drift: heading e with
 e^T n_k >= c_k = 2 D_k / v_max.  -D itself is such a heading for all k as long as |D| <= v_max / 2.  Otherwise the robot
-turns on the spot, and then drives against the drift.
+turns on the spot as far as that, then drives, turning on against the drift.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OUTDO = 2.0
 
 
 @njit(cache=True)
-def can_turn_in_time(
+def turning_round(
     pose: NDArray[np.float64],
     drift_x: float,
     drift_y: float,
@@ -43,8 +43,9 @@ def can_turn_in_time(
     model: NDArray[np.float64],
     opponent_radius: float,
     reserve: float,
-) -> bool:
-    """Whether h_k >= D_k (t_k + reserve) for every barrier, at ``pose`` (x, y, theta).
+) -> tuple[bool, float]:
+    """Whether h_k >= D_k (t_k + reserve) for every barrier at ``pose`` (x, y, theta), and the largest turn_k [rad]
+    of those barriers that the robot would reach within half a turn.
 
     Args:
         drift_x, drift_y: D, map frame [m/s].
@@ -58,6 +59,7 @@ def can_turn_in_time(
     c, s = math.cos(pose[2]), math.sin(pose[2])
     offset = model[VCP_OFFSET]
     qx, qy = pose[0] + offset * c, pose[1] + offset * s
+    in_time, largest = True, 0.0
     for k in range(margins.shape[0]):
         nx, ny, rho, radius = facing(qx, qy, k, half_side, obstacles, obstacles.shape[0], opponent)
         drift = -(nx * drift_x + ny * drift_y)
@@ -71,9 +73,10 @@ def can_turn_in_time(
         turn = 0.0
         if abs(away) > reach:
             turn = max((side * away) % (2.0 * math.pi) - reach, 0.0)
-        if gap < drift * (turn / turn_rate + reserve):
-            return False
-    return True
+        in_time = in_time and gap >= drift * (turn / turn_rate + reserve)
+        if gap < drift * (math.pi / turn_rate + reserve):
+            largest = max(largest, turn)
+    return in_time, largest
 
 
 def turn_against(theta: float, drift_x: float, drift_y: float) -> float:

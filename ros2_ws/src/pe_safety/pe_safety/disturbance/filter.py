@@ -15,7 +15,7 @@ from pe_core.arena import Arena
 from pe_core.robot import RADIUS, RobotModel, clamp_command
 from pe_core.unicycle import arc_step
 from pe_safety.disturbance.affine import REST, affine_rows, excess, mean_and_bound, widened
-from pe_safety.disturbance.escape import can_turn_in_time, turn_against
+from pe_safety.disturbance.escape import turn_against, turning_round
 from pe_safety.disturbance.model import LearnedDisturbance
 from pe_safety.filter import INTERVENTION, FilterResult, SafetyFilter, Tier
 from pe_safety.ladder import correction_size
@@ -36,8 +36,8 @@ DRIFTING = "drifting while at rest: turning so as to drive against it"
 _DRIFTING, _AWAY = 5e-3, 0.5
 # Control steps of drift that a robot keeps clear; more to end a turn than to begin one, so that it does not chatter.
 _RESERVE, _RESERVE_ESCAPING = 2.0, 8.0
-# Cosine of the turn below which it still turns on the spot; least turn rate that it can be learnt to reach.
-_FACING, _SLOWEST = 0.9, 0.2
+# Control steps after which it looks anew where it drifts; least turn rate that it can be learnt to reach (of the limit).
+_PATIENCE, _SLOWEST = 60, 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ class LearnedFilter(SafetyFilter):
         self.learned = learned
         self._turns_round = turns_round
         self.latest: Learned | None = None
-        self._side, self._escaping = 0.0, False
+        self._drift, self._side, self._escape_steps = (0.0, 0.0), 1.0, 0
 
     def warm_up(self) -> None:
         """Compile (or load from cache) everything that a control step needs; what was learnt is lost."""
@@ -108,7 +108,7 @@ class LearnedFilter(SafetyFilter):
         side = math.copysign(1.0, turn_against(after[2], 1.0, 0.0))
         obstacles = Arena(100.0, np.zeros((0, 3))).obstacles
         margins, rival = np.zeros(4), float(self._rival[RADIUS])
-        can_turn_in_time(
+        turning_round(
             after,
             0.0,
             0.0,
@@ -198,36 +198,36 @@ class LearnedFilter(SafetyFilter):
             return None
         standing = state.copy()
         standing[3:] = 0.0
-        mean = self.learned.predict(standing, REST).mean
-        c, s = math.cos(state[2]), math.sin(state[2])
-        drift = (c * mean[0] - s * mean[1], s * mean[0] + c * mean[1])
-        least = _DRIFTING * self.robot.v_max
-        if math.hypot(*drift) <= least or not result.barriers:
-            self._side, self._escaping = 0.0, False
+        if self._escape_steps % _PATIENCE == 0:
+            # Held while the robot turns: what it has seen of one heading says little of the next.
+            mean = self.learned.predict(standing, REST).mean
+            c, s = math.cos(state[2]), math.sin(state[2])
+            self._drift = (c * mean[0] - s * mean[1], s * mean[0] + c * mean[1])
+            self._side = math.copysign(1.0, turn_against(state[2], *self._drift))
+        drift, side = self._drift, self._side
+        if math.hypot(*drift) <= _DRIFTING * self.robot.v_max or not result.barriers:
+            self._escape_steps = 0
             return None
-        after = np.array(arc_step(state[0], state[1], state[2], *result.command, self.dt))
-        after[:2] += self.dt * np.array(drift)
-        side = self._side or math.copysign(1.0, turn_against(after[2], *drift))
         # A robot that turns slower than it is told, as the process has learnt it.
         fastest = self.robot.omega_max
         reached = fastest + side * self.learned.predict(standing, (0.0, side * fastest)).mean[2]
         other = np.zeros(5) if opponent is None else np.asarray(opponent, dtype=np.float64)
-        if can_turn_in_time(
-            after, *drift, max(reached, _SLOWEST * fastest), side, least, other, arena.half_side, arena.obstacles,
-            np.array(list(result.barrier_margins.values())), self._model, float(self._rival[RADIUS]),
-            self.dt * (_RESERVE_ESCAPING if self._escaping else _RESERVE),
-        ):  # fmt: skip
-            self._side, self._escaping = 0.0, False
+        margins = np.array(list(result.barrier_margins.values()))
+        least, rate = _DRIFTING * self.robot.v_max, max(reached, _SLOWEST * fastest)
+        reserve = self.dt * (_RESERVE_ESCAPING if self._escape_steps else _RESERVE)
+        after = np.array(arc_step(state[0], state[1], state[2], *result.command, self.dt))
+        after[:2] += self.dt * np.array(drift)
+        fixed = (arena.half_side, arena.obstacles, margins, self._model, float(self._rival[RADIUS]), reserve)
+        if turning_round(after, *drift, rate, side, least, other, *fixed)[0]:
+            self._escape_steps = 0
             return None
-        self._escaping = True
-        turn = turn_against(state[2], *drift)
-        if math.cos(turn) >= _FACING:
-            self._side = 0.0
-            rows = affine_rows(self.learned, state, (_AWAY * self.robot.v_max, 0.0), TOLERANCE)
-            against = (_AWAY * self.robot.v_max, turn / self.dt)
-            aside = super().step(state, against, opponent, arena, **known, disturbance=rows)
-        else:
-            self._side = side
+        self._escape_steps += 1
+        if turning_round(state[:3], *drift, rate, side, least, other, *fixed)[1] > 0.0:
             turning = super().step(state, (0.0, side * fastest), opponent, arena, **known)
             aside = dataclasses.replace(turning, command=(0.0, turning.command[1]))
+        else:
+            against = (_AWAY * self.robot.v_max, turn_against(state[2], *drift) / self.dt)
+            expected = clamp_command(*against, self._model)
+            rows = affine_rows(self.learned, state, expected, TOLERANCE)
+            aside = super().step(state, against, opponent, arena, **known, disturbance=rows)
         return dataclasses.replace(aside, tier=Tier.BACKUP, reason=DRIFTING, barriers=result.barriers)
