@@ -22,7 +22,7 @@ from pe_core.robot import RobotModel, load_robot
 from pe_evaluation import audit_main
 from pe_evaluation.audit import certificate as audit_certificate
 from pe_evaluation.audit.certificate import audit_bag
-from pe_evaluation.audit.constraints import Scene, barrier_rows, barriers, body_rows, bounds
+from pe_evaluation.audit.constraints import Row, Scene, barrier_rows, barriers, body_rows, bounds
 from pe_evaluation.audit.cycle import RELAXED_TOLERANCE, TOLERANCE
 from pe_evaluation.audit.decision import Decision, Ladder
 from pe_evaluation.audit.margins import budget
@@ -124,6 +124,22 @@ def agrees(decision: Decision, result: FilterResult) -> bool:
     )
 
 
+def as_good(decision: Decision, result: FilterResult, s: Situation, rows: list[Row]) -> bool:
+    """Whether both are exact, and the kernel's command meets every row and is as close to what was asked: where the
+    rows leave a set as thin as rounding, its corners are one command to the filter and several to the audit."""
+    weights = (s.parameters.weight_v, s.parameters.weight_omega)
+    costs = [
+        sum(w * (a - b) ** 2 for w, a, b in zip(weights, command, s.nominal, strict=True))
+        for command in (decision.command, result.command)
+    ]
+    v, omega = result.command
+    return (
+        decision.tier == result.tier.name.lower() == "exact"
+        and all(row.v * v + row.omega * omega <= row.limit + 1e-12 for row in rows)
+        and abs(costs[0] - costs[1]) <= 1e-6 * max(costs)
+    )
+
+
 def test_the_audit_shares_nothing_that_computes() -> None:
     """Of the packages that it checks it imports declarations alone; the vectorised audit reads bags like all."""
     allowed = {
@@ -158,7 +174,10 @@ def test_margins_barriers_and_command_are_those_of_the_kernels(s: Situation) -> 
             values[name] = said
     rows = [*bounds(s.robot), *body_rows(scene, values), *barrier_rows(scene, values)]
     decisions = [Ladder(scene, rows, s.nominal, tip).decide() for tip in (0.0, 1e-9, -1e-9)]
-    assert any(agrees(decision, result) for decision in decisions), (decisions[0], result)
+    assert any(agrees(decision, result) or as_good(decision, result, s, rows) for decision in decisions), (
+        decisions[0],
+        result,
+    )
 
 
 @given(
