@@ -36,7 +36,7 @@ DRIFTING = "drifting while at rest: turning so as to drive against it"
 _DRIFTING, _AWAY = 5e-3, 0.5
 # Control steps of drift that a robot keeps clear; more to end a turn than to begin one, so that it does not chatter.
 _RESERVE, _RESERVE_ESCAPING = 2.0, 8.0
-# Control steps after which it looks anew where it drifts; least turn rate that it can be learnt to reach (of the limit).
+# Control steps after which it looks anew where it drifts; least turn rate that can be learnt, over the limit.
 _PATIENCE, _SLOWEST = 60, 0.2
 
 
