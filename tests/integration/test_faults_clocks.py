@@ -19,7 +19,7 @@ END = 28.0
 
 @pytest.fixture(scope="module")
 def recording(module_processes, module_probe, tmp_path_factory) -> Recording:
-    words = ("rate:=1.5", "evader:=boundary", "speed_ratio:=2.0")
+    words = ("rate:=1.2", "evader:=boundary", "speed_ratio:=1.5")
     run = FaultRun(module_processes, module_probe, tmp_path_factory.mktemp("clocks"), FAULTS, *words)
     # A clock of 20 Hz: the reading after the jump is 0.05 s later.
     run.until_time(12.0)

@@ -35,6 +35,8 @@ from pe_nodes.run_directory import prepare
 
 REFUSED = 2
 FAILED = 1
+STOP_WAIT = 15
+"""Seconds from the signal to a node to its SIGKILL."""
 MODULES = {
     "policy": "pe_nodes.policy_node",
     "safety": "pe_nodes.safety_node",
@@ -57,6 +59,8 @@ class OrderlyManager(honcho_manager.Manager):
             signal.setitimer(signal.ITIMER_REAL, 0.2)
 
     def loop(self) -> None:
+        # honcho's five seconds are short on a busy machine for a node that closes a bag and leaves the graph.
+        honcho_manager.KILL_WAIT = STOP_WAIT
         signal.signal(signal.SIGALRM, lambda *_: self.terminate())
         super().loop()
 
