@@ -32,18 +32,18 @@ from tests.bench import gp_rows_figure
 from tests.bench.gp import Never
 from tests.bench.gp_worlds import ARENA, DT, HALF_SIDE, ROBOT, Episode, Presser, draw, play
 
-SEEDS, STEPS, SECONDS = 40, 600, 15.0
-WORLDS = ("gain", "slip", "slope", "all")
-DRIFTING = ("slope", "all")
-"""Worlds in which a robot at rest moves, and turning round can matter."""
+SEEDS, STEPS, SECONDS = 30, 600, 15.0
+WORLDS = ("slope", "all", "slip", "gain")
+DRIFTING = ("slope",)
+"""Where the rows are also tried without turning round."""
 METHODS: dict[str, tuple[str, float]] = {
     "no margin": ("none", 0.0),
     "rows, fixed 0.1 m/s": ("bound", 0.1),
     "rows, fixed 0.4 m/s": ("bound", 0.4),
     "distance, fixed 0.05 m": ("distance", 0.05),
     "distance, fixed 0.15 m": ("distance", 0.15),
-    "learnt rows, no turning round": ("gp-rows", 0.0),
     "learnt": ("gp", 0.0),
+    "learnt, no turning round": ("gp-rows", 0.0),
 }
 
 
