@@ -30,6 +30,9 @@ def falsify(
     reverse: Annotated[
         bool, typer.Option("--reverse", help="Let robots drive backwards as fast as forwards.")
     ] = False,
+    open_field: Annotated[
+        bool, typer.Option("--open", help="No obstacles, walls far away: the robots against each other.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Save the worst cases in this directory.", metavar="DIR")] = Path(
         "out/falsify"
     ),
@@ -52,6 +55,13 @@ def falsify(
     if replay:
         raise typer.Exit(falsify_main.replay(replay, record))
     job = falsify_main.job_of(
-        robot, mode, scale=scale, steps=steps, seed=seed, acceleration=acceleration, reverse=reverse
+        robot,
+        mode,
+        scale=scale,
+        steps=steps,
+        seed=seed,
+        acceleration=acceleration,
+        reverse=reverse,
+        open_field=open_field,
     )
     raise typer.Exit(falsify_main.run(job, out, json, workers))

@@ -12,7 +12,7 @@ from pe_core.arena import Arena, ArenaConfig
 from pe_core.config import ConfigurationError
 from pe_core.robot import DELAY, LAG, RADIUS, load_robot
 from pe_core.scenario import Layout
-from pe_evaluation.falsify.adversary import BEHAVIOURS
+from pe_evaluation.falsify.adversary import BEHAVIOURS, OPPONENT
 from pe_evaluation.falsify.case import load_case, save_case
 from pe_evaluation.falsify.play import COOPERATIVE, MODES, PASSIVE, Cases, play, trajectories
 from pe_evaluation.falsify.search import search
@@ -58,6 +58,14 @@ def test_everything_is_exact_at_scale_zero() -> None:
     assert (cases.gain == 1.0).all() and (cases.errors == 0.0).all() and (cases.age == 0).all()
     assert (cases.delay == robot.delay).all() and (cases.lag == robot.lag).all()
     np.testing.assert_array_equal(cases.obstacles[:, 0], cases.obstacles[:, 1])
+
+
+def test_open_field_leaves_the_robots_alone_with_each_other() -> None:
+    space = space_of("reference", COOPERATIVE, 1.0, open_field=True)
+    cases = drawn(space, 100)
+    outcomes = play(cases, space.rules, settle=True)
+    assert (cases.obstacle_count == 0).all()
+    assert set(outcomes.thing[outcomes.lack == 0.0]) == {OPPONENT}
 
 
 def test_gene_of_inverts_signed() -> None:

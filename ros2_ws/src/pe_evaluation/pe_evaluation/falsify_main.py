@@ -42,6 +42,7 @@ class Job:
     seed: int = 0
     acceleration: float = 0.0
     reverse: bool = False
+    open_field: bool = False
 
 
 def job_of(robot: str, mode: str, **values: Any) -> Job:
@@ -57,7 +58,7 @@ def job_of(robot: str, mode: str, **values: Any) -> Job:
         raise ConfigurationError(f"steps = {job.steps!r}: allowed: 1 or more")
     for name in robots:
         for each in modes:
-            space_of(name, each, job.scale, job.acceleration, job.reverse)
+            _space(job, name, each)
     return job
 
 
@@ -82,9 +83,9 @@ def run(job: Job, out: Path, json_path: Path | None = None, workers: int | None 
     )
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
         for name in job.robots:
-            gradient = descend(space_of(name, reverse=job.reverse), _GRADIENT_STARTS, job.seed)
+            gradient = descend(_space(job, name, job.modes[0]), _GRADIENT_STARTS, job.seed)
             for mode in job.modes:
-                space = space_of(name, mode, job.scale, job.acceleration, job.reverse)
+                space = _space(job, name, mode)
                 budget = -(-job.steps // len(job.modes))
                 task = progress.add_task(f"{name}, {mode}", total=budget, least="")
 
@@ -148,6 +149,10 @@ def verdict(scenario: Scenario, margin: float, lack: float, record: bool = False
     return ""
 
 
+def _space(job: Job, robot: str, mode: str) -> Space:
+    return space_of(robot, mode, job.scale, job.acceleration, job.reverse, job.open_field)
+
+
 def _known(space: Space) -> list[tuple[str, NDArray[np.float64]]]:
     """Vectors of the cases in config/falsified of the same robot and mode."""
     found = []
@@ -162,7 +167,9 @@ def _known(space: Space) -> list[tuple[str, NDArray[np.float64]]]:
 def _save(out: Path, name: str, space: Space, result: Result) -> list[str]:
     files = []
     for rank, found in enumerate(result.worst[:SHOWN], start=1):
-        title = f"{Path(name).stem}_{space.mode}_scale{space.scale:g}_{rank}"
+        title = (
+            f"{Path(name).stem}_{space.mode}{'_open' if space.open_field else ''}_scale{space.scale:g}_{rank}"
+        )
         save_case(out / f"{title}.yaml", scenario_from(space, title, found))
         files.append(str(out / f"{title}.yaml"))
     return files

@@ -306,8 +306,8 @@ def _encode(
 ) -> None:
     """Write starts (B, 2, 3) and commands (B, K, 2, 2) into ``vectors``: the inverse of ``decode``."""
     gene = genes(space, vectors)
-    half_side = cases.half_side[:, 1, None]
-    gene["pose"][:, :2] = 0.5 + 0.5 * start[:, 0, :2] / half_side
+    reach = space.unit if space.open_field else cases.half_side[:, 1, None]
+    gene["pose"][:, :2] = 0.5 + 0.5 * start[:, 0, :2] / reach
     gene["pose"][:, 2] = (0.5 + 0.5 * start[:, 0, 2] / math.pi) % 1.0
     between = start[:, 1, :2] - start[:, 0, :2]
     distance = np.linalg.norm(between, axis=1) - 2.0 * space.robot.radius

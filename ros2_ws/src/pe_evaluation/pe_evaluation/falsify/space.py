@@ -55,6 +55,8 @@ _PER_CASE = sum(size for _, size in _CASE)
 _PER_KNOT = sum(size for _, size in _KNOT)
 # Slower and faster opponents.
 _RATIO = 1.6
+# Half the side of an open field, in units of length.
+_FAR = 40.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Space:
         scale: of the ranges; 0: everything is exact.
         ranges: widened; None where everything is exact.
         parameters: of the filters, covering the ranges.
+        open_field: no obstacles, walls far away: what is left is the other robot.
         steps, knots, dt: length of a case [control steps], pieces of it, control period [s].
     """
 
@@ -75,6 +78,7 @@ class Space:
     scale: float
     ranges: Randomisation | None
     parameters: SafetyParameters
+    open_field: bool = False
     steps: int = STEPS
     knots: int = KNOTS
     dt: float = DT
@@ -103,12 +107,13 @@ def space_of(
     scale: float = 1.0,
     acceleration: float = 0.0,
     reverse: bool = False,
+    open_field: bool = False,
     safety: str = "rcbf",
     randomisation: str = "turtlebot3",
     sigmas: float = 4.0,
 ) -> Space:
     """The space of a robot profile; ``acceleration`` > 0 limits both robots' [m/s^2], which the filter knows;
-    ``reverse`` lets them drive backwards as fast as forwards.
+    ``reverse`` lets them drive backwards as fast as forwards; ``open_field`` leaves the robots alone with each other.
 
     Raises:
         ConfigurationError: a name is unknown, or a number not allowed.
@@ -128,7 +133,7 @@ def space_of(
     if ranges is not None:
         model = dataclasses.replace(model, delay=0.5 * ranges.delay)
         parameters = parameters.covering(ranges, sigmas)
-    return Space(model, mode, scale, ranges, parameters)
+    return Space(model, mode, scale, ranges, parameters, open_field)
 
 
 def signed(genes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -229,6 +234,8 @@ def _layout(
     error = space.parameters.map_error
     half_side = np.empty((n, 2))
     half_side[:, 0] = space.unit * 2.5 * 4.0 ** gene["half_side"][:, 0]
+    if space.open_field:
+        count[:], half_side[:, 0] = 0, _FAR * space.unit
     half_side[:, 1] = half_side[:, 0] + error * signed(gene["wall"][:, 0])
     obstacles = np.zeros((n, 2, OBSTACLES_MAX, 3))
     drawn = gene["obstacles"].reshape(n, OBSTACLES_MAX, 3)
@@ -246,7 +253,8 @@ def _start(
 ) -> NDArray[np.float64]:
     n = len(half_side)
     start = np.empty((n, 2, 3))
-    start[:, 0, :2] = half_side[:, None] * (2.0 * gene["pose"][:, :2] - 1.0)
+    reach = np.full_like(half_side, space.unit) if space.open_field else half_side
+    start[:, 0, :2] = reach[:, None] * (2.0 * gene["pose"][:, :2] - 1.0)
     start[:, 0, 2] = math.pi * (2.0 * gene["pose"][:, 2] - 1.0)
     distance = 2.0 * space.robot.radius + 4.0 * space.unit * gene["other"][:, 0] ** 2
     bearing = 2.0 * math.pi * gene["other"][:, 1]
