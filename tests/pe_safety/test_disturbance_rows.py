@@ -165,18 +165,20 @@ def test_a_bound_that_grows_with_the_command_is_paid_in_proportion() -> None:
 
 
 @relaxed
+@example(-1.5, 0.0)
 @given(st.floats(-1.5, 1.5), st.floats(-3.1, 3.1))
 def test_standing_still_is_feasible_where_the_data_show_no_drift(
     driven: LearnedDisturbance, y: float, theta: float
 ) -> None:
-    standing = np.array([0.0, 0.0, theta, 0.0, 0.0])
-    mean, bound, _ = mean_and_bound(driven, standing, REST)
-    paid = float(np.abs(mean[:2]).max() + np.hypot(bound[0], bound[1])) + 3.0 * TOLERANCE
+    # What it pays where it stands, which depends a little on where that is.
+    paid = 0.12
+    for _ in range(4):
+        clear = ROBOT.radius + ROBOT.vcp_offset * (1.0 + math.cos(theta)) + paid / (0.2 / DT) + 1e-3
+        state = np.array([HALF_SIDE - clear, y, theta, 0.0, 0.0])
+        mean, bound, _ = mean_and_bound(driven, state, REST)
+        paid = float(np.abs(mean[:2]).max() + np.hypot(bound[0], bound[1])) + 3.0 * TOLERANCE
     assert paid < 0.12  # the data were a robot that stops now and then
     # A control point that has so much left may stand: the command is one that rows allow, not a relaxed one.
-    gap = paid / (0.2 / DT) + 1e-3
-    clear = ROBOT.radius + ROBOT.vcp_offset * (1.0 + math.cos(theta)) + gap
-    state = np.array([HALF_SIDE - clear, y, theta, 0.0, 0.0])
     safety = LearnedFilter(SafetyParameters(), ROBOT, None, DT, driven)
     result = safety.step(state, REST, None, Arena(HALF_SIDE, np.zeros((0, 3))))
     assert result.tier is Tier.EXACT and not result.infeasible
