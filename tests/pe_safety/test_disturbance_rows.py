@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pe_core.arena import Arena
@@ -165,7 +165,7 @@ def test_a_bound_that_grows_with_the_command_is_paid_in_proportion() -> None:
 
 
 @relaxed
-@example(-1.5, 0.0)
+@example(y=-1.5, theta=0.0)
 @given(st.floats(-1.5, 1.5), st.floats(-3.1, 3.1))
 def test_standing_still_is_feasible_where_the_data_show_no_drift(
     driven: LearnedDisturbance, y: float, theta: float
