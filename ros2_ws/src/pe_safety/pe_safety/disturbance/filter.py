@@ -38,6 +38,8 @@ _DRIFTING, _AWAY = 5e-3, 0.5
 _RESERVE, _RESERVE_ESCAPING = 2.0, 8.0
 # Control steps after which it looks anew where it drifts; least turn rate that can be learnt, over the limit.
 _PATIENCE, _SLOWEST = 60, 0.2
+# Turn [rad] below which a robot looks straight against the drift.
+_STRAIGHT = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,12 +224,16 @@ class LearnedFilter(SafetyFilter):
             self._escape_steps = 0
             return None
         self._escape_steps += 1
-        if turning_round(state[:3], *drift, rate, side, least, other, *fixed)[1] > 0.0:
-            turning = super().step(state, (0.0, side * fastest), opponent, arena, **known)
-            aside = dataclasses.replace(turning, command=(0.0, turning.command[1]))
-        else:
-            against = (_AWAY * self.robot.v_max, turn_against(state[2], *drift) / self.dt)
-            expected = clamp_command(*against, self._model)
-            rows = affine_rows(self.learned, state, expected, TOLERANCE)
+        turn = turn_against(state[2], *drift)
+        spin = turning_round(state[:3], *drift, rate, side, least, other, *fixed)[1] > 0.0
+        if not spin:
+            against = (_AWAY * self.robot.v_max, turn / self.dt)
+            rows = affine_rows(self.learned, state, clamp_command(*against, self._model), TOLERANCE)
             aside = super().step(state, against, opponent, arena, **known, disturbance=rows)
+            # Something else is in the way, as in a corner: straight against the drift nothing can be.
+            spin, side = aside.tier is not Tier.EXACT and abs(turn) > _STRAIGHT, math.copysign(1.0, turn)
+        if spin:
+            rate = side * min(fastest, max(abs(turn), _STRAIGHT) / self.dt)
+            turning = super().step(state, (0.0, rate), opponent, arena, **known)
+            aside = dataclasses.replace(turning, command=(0.0, turning.command[1]))
         return dataclasses.replace(aside, tier=Tier.BACKUP, reason=DRIFTING, barriers=result.barriers)
