@@ -205,17 +205,22 @@ def test_opponent_lost(bench):
     bench.streams = {"own", "nominal"}
     bench.probe.until(bench.stands, 3.0, bench.feed)
     assert "opponent state is" in bench.status()["reason"]
-    # Before it stopped, the circle around the opponent grew with the age of its state.
-    ages = []
+    # Before it stopped, the circle around the opponent grew by what a unicycle can do towards us within that age.
+    ages: list[float] = []
     for _, message in bench.probe.received[STATUS]:
         row = {pair.key: pair.value for pair in message.status[0].values}
         if row["mode"] != "active":
             continue
         x, y, theta = (float(row[f"state_{name}"]) for name in ("x", "y", "theta"))
-        gap = math.dist((x + 0.05 * math.cos(theta), y + 0.05 * math.sin(theta)), (5.0, 0.0))
+        point = (x + 0.05 * math.cos(theta), y + 0.05 * math.sin(theta))
+        gap = math.dist(point, (5.0, 0.0))
         age = 1e-3 * float(row["opponent_age_ms"])
         ages.append(age)
-        assert float(row["h/opponent"]) == pytest.approx(gap**2 - (0.15 + 0.15 + 0.05 + 1.0 * age) ** 2)
+        bearing = math.atan2(point[1], point[0] - 5.0) - float(row["opponent_theta"])
+        turned = max(abs(math.remainder(bearing, 2.0 * math.pi)) - 2.84 * age, 0.0)
+        reach = 1.0 * age * max(math.cos(turned), 0.0)
+        assert float(row["m/opponent"]) == pytest.approx(reach, abs=1e-9)
+        assert float(row["h/opponent"]) == pytest.approx(gap**2 - (0.15 + 0.15 + 0.05 + reach) ** 2)
     assert 0.3 < max(ages) <= 0.5
 
 
