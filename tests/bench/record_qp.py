@@ -8,7 +8,6 @@ unit rows 10 from the origin, which never bind (zero rows, which would do as wel
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_values, bound_row
 from pe_safety.budget import SIZE, write_budget
 from pe_safety.closed_loop import Games
 from pe_safety.filter import CERTAIN
+from pe_safety.pending import PENDING_SIZE
 from pe_safety.rows import barrier_rows, body_rows
 
 ROWS = 12
@@ -49,7 +49,7 @@ def record(pursuer: str, evader: str) -> tuple[list[Problem], list[Problem]]:
     rng = np.random.default_rng(0)
     kept: tuple[list[Problem], list[Problem]] = ([], [])
     h, margins, owner = np.empty(BARRIERS_MAX), np.empty(BARRIERS_MAX), np.empty(ROWS_MAX, np.int64)
-    budget, undisturbed, peaks = np.empty(SIZE), np.zeros((3, 4)), (math.inf, math.inf)
+    budget, undisturbed, pending = np.empty(SIZE), np.zeros((3, 4)), np.zeros(PENDING_SIZE)
     while len(games.active):
         actions = np.empty((len(games.active), 2, 2))
         for role, policy in enumerate(setup.policies):
@@ -62,7 +62,7 @@ def record(pursuer: str, evader: str) -> tuple[list[Problem], list[Problem]]:
                 own, opponent = games.states[n, role], games.states[n, 1 - role]
                 count = int(games.obstacle_count[n])
                 scene = (own, opponent, True, setup.config.half_side, games.obstacles[n, 0], count, model, other)
-                write_budget(model, other, parameters, CERTAIN, CERTAIN, *peaks, 0.0, setup.config.dt, budget)
+                write_budget(model, other, parameters, CERTAIN, CERTAIN, pending, 0.0, setup.config.dt, budget)
                 barrier_values(*scene, budget, h, margins)
                 g, b = np.zeros((ROWS_MAX, 2)), np.ones(ROWS_MAX)
                 values = (parameters, budget, undisturbed, setup.config.dt, h)

@@ -14,23 +14,23 @@ from pe_core.robot import LAG, load_robot
 from pe_core.rules import body_margin
 from pe_safety.filter import SafetyFilter, Tier
 from pe_safety.parameters import SafetyParameters
-from tests.support.safety_states import DT, Rows, budget_of, random_arena
+from tests.support.safety_states import DT, Rows, budget_of, random_arena, steady
 
 NOBODY = np.array([1e3, 1e3, 0.0, 0.0, 0.0])
 SAMPLES = 400
 
 
 def boundary_state(
-    rng: np.random.Generator, filter_: SafetyFilter, arena: Arena, speed: float, peaks: tuple[float, float]
+    rng: np.random.Generator, filter_: SafetyFilter, arena: Arena, speed: float, turn: float
 ) -> np.ndarray | None:
     """A state at speed whose stopping pose is inside the safe set with some h nearly 0; None where none was found."""
     limit = arena.half_side
+    pending = steady(filter_.robot, filter_.parameters, speed, turn)
 
     def least(state: np.ndarray) -> float:
-        return min(filter_.barriers(state, None, arena, peaks=peaks).values())
+        return min(filter_.barriers(state, None, arena, pending=pending).values())
 
     for _ in range(30):
-        turn = rng.uniform(-1.0, 1.0) * filter_.robot.omega_max * (speed > 0.0)
         state = np.array([*rng.uniform(-limit, limit, 2), rng.uniform(-math.pi, math.pi), speed, turn])
         if least(state) < 0.0:
             continue
@@ -59,19 +59,20 @@ def test_a_command_always_exists(name: str, covered: bool) -> None:
     while checked < SAMPLES:
         arena = random_arena(rng, 12.0 * robot.radius)
         speed = rng.uniform(0.0, robot.v_max) if robot.lag > 0.0 else 0.0
-        peaks = (speed, robot.omega_max)
-        state = boundary_state(rng, filter_, arena, speed, peaks)
+        turn = rng.uniform(-1.0, 1.0) * robot.omega_max * (speed > 0.0)
+        state = boundary_state(rng, filter_, arena, speed, turn)
         if state is None:
             continue
         checked += 1
         pose = np.empty(5)
         stopping_pose(state, model[LAG], pose)
+        pending = steady(robot, parameters, speed, turn)
         rows = Rows(
-            pose, None, arena, parameters, robot, budget=budget_of(robot, robot, parameters, peaks=peaks)
+            pose, None, arena, parameters, robot, budget=budget_of(robot, robot, parameters, pending=pending)
         )
         assert rows.b.min() >= -1e-9  # u = 0 meets every row
         nominal = (rng.uniform(0.0, robot.v_max), rng.uniform(-1.0, 1.0) * robot.omega_max)
-        result = filter_.step(state, nominal, None, arena, peaks=peaks)
+        result = filter_.step(state, nominal, None, arena, pending=pending)
         assert not result.infeasible or result.slack < 1e-6
         assert result.tier == Tier.EXACT or result.command[0] == 0.0
         # The true stopping pose, one period on, is clear.

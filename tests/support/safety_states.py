@@ -11,6 +11,7 @@ from pe_core.robot import RobotModel
 from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_names, barrier_values, bound_rows
 from pe_safety.budget import SIZE, write_budget
 from pe_safety.parameters import SafetyParameters
+from pe_safety.pending import PENDING_SIZE, write_limits, write_steady
 from pe_safety.rows import barrier_rows, body_rows
 
 DT = 0.05
@@ -26,14 +27,26 @@ def budget_of(
     opponent: RobotModel = ROBOT,
     parameters: SafetyParameters | None = None,
     deviations: tuple[float, float] = (0.0, 0.0),
-    peaks: tuple[float, float] = (math.inf, math.inf),
+    pending: np.ndarray | None = None,
     age: float = 0.0,
     dt: float = DT,
 ) -> np.ndarray:
-    """The margin budget, both estimates equally good."""
+    """The margin budget, both estimates equally good; ``pending`` None: the most that the limits allow."""
     out = np.empty(SIZE)
     values = (parameters or SafetyParameters()).as_array(dt)
-    write_budget(robot.as_array(), opponent.as_array(), values, deviations, deviations, *peaks, age, dt, out)
+    if pending is None:
+        pending = np.empty(PENDING_SIZE)
+        write_limits(robot.as_array(), values, dt, 0.0, pending)
+    write_budget(robot.as_array(), opponent.as_array(), values, deviations, deviations, pending, age, dt, out)
+    return out
+
+
+def steady(
+    robot: RobotModel, parameters: SafetyParameters, v: float, omega: float, age: float = 0.0, dt: float = DT
+) -> np.ndarray:
+    """What is pending of a robot that was sent (v, omega) for long."""
+    out = np.empty(PENDING_SIZE)
+    write_steady(v, omega, robot.as_array(), parameters.as_array(dt), dt, age, out)
     return out
 
 

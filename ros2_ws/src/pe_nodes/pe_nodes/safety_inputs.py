@@ -163,18 +163,17 @@ class SafetyInputs:
             own[3:] = sent.velocity(self.own.stamp_ns)
         return sent.predict(own, self.own.stamp_ns, ahead)
 
-    def uncertainty(self, now_ns: int, sent: SentCommands, delay_error: float) -> dict[str, Any]:
-        """What the filter must know beside the states: deviations of both estimates, and the peaks of the velocity
-        that has not run out; after :meth:`own_at`."""
+    def uncertainty(self, now_ns: int, sent: SentCommands, parameters: NDArray[np.float64]) -> dict[str, Any]:
+        """What the filter (``SafetyParameters.as_array()``) must know beside the states: deviations of both estimates,
+        and what the commands sent before will still do; after :meth:`own_at`."""
         own, opponent = self.own.values, self.opponent.values
         if own is None or opponent is None:
             return {}
-        age = max((now_ns - self.own.stamp_ns) / 1e9, 0.0)
-        velocity = sent.velocity(self.own.stamp_ns) if self.modelled else own[3:5]
+        age = min(max((now_ns - self.own.stamp_ns) / 1e9, 0.0), self._limit)
         return {
             "deviations": (own[5], own[6]),
             "opponent_deviations": (opponent[5], opponent[6]),
-            "peaks": sent.peaks(velocity, age + delay_error),
+            "pending": sent.pending(now_ns, age, parameters),
         }
 
     def opponent_at(self, now_ns: int) -> tuple[NDArray[np.float64], float]:

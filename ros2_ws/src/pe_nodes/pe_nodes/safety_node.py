@@ -49,8 +49,8 @@ class SafetyNode(GameNode):
         own, opponent = models(settings)
         chosen = parameters.read(self, SafetyParameters, "filter.")
         heard = self._inputs = SafetyInputs(settings, own, opponent, f"{self.get_namespace()}/{ESTIMATOR}")
-        heard.modelled = chosen.gain_error > 0.0
-        self._sent = SentCommands(own.as_array(), settings.dt)
+        heard.modelled = chosen.moves_otherwise
+        self._sent, self._bounds = SentCommands(own.as_array(), settings.dt), chosen.as_array(settings.dt)
         self._sent.warm_up()
         self._filter = make_filter(settings, chosen, (own, opponent), heard, self._sent)
         self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
@@ -178,7 +178,7 @@ class SafetyNode(GameNode):
         episode, nominal = self.episode, self._inputs.nominal.values
         if episode is None or nominal is None:
             return
-        known = self._inputs.uncertainty(stamp, self._sent, self._filter.parameters.delay_error)
+        known = self._inputs.uncertainty(stamp, self._sent, self._bounds)
         result = self._filter.step(own, nominal, opponent, episode.arena, opponent_age=age, **known)
         command = result.command
         if not (math.isfinite(command[0]) and math.isfinite(command[1])):

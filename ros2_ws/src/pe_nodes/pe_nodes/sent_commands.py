@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_core.plant import HISTORY, advance, state_at_actuation
-from pe_core.robot import DELAY
-from pe_safety.budget import peaks
+from pe_safety.parameters import SafetyParameters
+from pe_safety.pending import PENDING_SIZE, write_pending
 
-OLDEST = 0.5
 
 
 class SentCommands:
@@ -23,22 +20,23 @@ class SentCommands:
         """For a robot with ``RobotModel.as_array()`` ``model`` and control period ``dt`` [s]."""
         self._model = model
         self._dt = dt
-        # What may still act on a state as old as the longest timeout.
-        rows = min(HISTORY, math.ceil((model[DELAY] + OLDEST) / dt) + 2)
         self._sent: deque[tuple[int, float, float]] = deque(maxlen=HISTORY)
-        self._history = np.zeros((rows, 2))
+        self._history = np.zeros((HISTORY, 2))
+        self._filled = False
 
     def warm_up(self) -> None:
         """Compile (or load from cache) what a prediction needs."""
         self.predict(np.zeros(5), 0, 0.0)
-        self.peaks(self.velocity(0), 0.0)
+        self.pending(0, 0.0, SafetyParameters().as_array(self._dt))
 
     def clear(self) -> None:
         """Forget everything: the robot stands still."""
         self._sent.clear()
+        self._filled = False
 
     def add(self, stamp_ns: int, command: tuple[float, float]) -> None:
         """Note a command (v, omega); one that replaces another of the same stamp takes its place."""
+        self._filled = False
         if self._sent and self._sent[0][0] >= stamp_ns:
             self._sent[0] = (self._sent[0][0], *command)
         else:
@@ -76,16 +74,21 @@ class SentCommands:
         self._fill(self._sent[0][0] if self._sent else 0)
         return self._history.copy()
 
-    def peaks(self, velocity: Sequence[float], window: float) -> tuple[float, float]:
-        """Largest |v| and |omega| of ``velocity`` and of the commands that the robot's dead time and ``window`` [s]
-        do not rule out."""
-        newest = self._sent[0][0] if self._sent else 0
+    def pending(self, now_ns: int, age: float, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What these commands will still do (``pe_safety.pending``), seen at ``now_ns`` from a state ``age`` [s] old,
+        under ``SafetyParameters.as_array()``."""
+        newest = self._sent[0][0] if self._sent else now_ns
         self._fill(newest)
-        return peaks(velocity[0], velocity[1], self._history, self._model[DELAY] + window, self._dt)
+        out = np.empty(PENDING_SIZE)
+        since = max((now_ns - newest) / 1e9, 0.0)
+        write_pending(self._history, since, age, self._model, parameters, self._dt, out)
+        return out
 
     def _fill(self, newest: int) -> None:
         # One row a period, newest first, as the plant wants them: what was in force at that time.
-        self._history[:] = 0.0
+        if self._filled:
+            return
+        self._history[:], self._filled = 0.0, True
         entries = iter(self._sent)
         entry = next(entries, None)
         for row in range(len(self._history)):

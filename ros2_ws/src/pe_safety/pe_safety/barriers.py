@@ -85,7 +85,7 @@ from numpy.typing import NDArray
 
 from pe_core.arena import OBSTACLES_MAX
 from pe_core.robot import OMEGA_MAX, RADIUS, TRACK, V_MAX, V_MIN, VCP_OFFSET, WHEEL_SPEED_MAX
-from pe_safety.budget import HEADING, barrier_margin
+from pe_safety.budget import barrier_margin, heading_margin
 
 WALLS = ("wall_east", "wall_west", "wall_north", "wall_south")
 BARRIERS_MAX = 4 + OBSTACLES_MAX + 1
@@ -215,9 +215,8 @@ def barrier_values(
             nx, ny = -c, -s
         cos_beta = -(nx * c + ny * s)
         sin_beta = -(-nx * s + ny * c)
-        margin = budget[HEADING] + barrier_margin(
-            nx, ny, cos_beta, sin_beta, moving, opponent, rival, model, budget
-        )
+        margin = barrier_margin(nx, ny, cos_beta, sin_beta, moving, opponent, rival, model, budget)
+        margin += heading_margin(cos_beta, sin_beta, model, budget)
         margins[k] = margin
         if k < 4:
             h[k] = rho - model[RADIUS] - d - margin

@@ -1,36 +1,39 @@
 r"""The margin budget: what separates the filter's model from the robot and its world, as named lengths.
 
-Bounds (``SafetyParameters``): relative gain error eps; errors Delta of dead time delta and lag tau; least
-acceleration a; position and heading errors e = k sigma + constant; map error; age of the opponent's state.  With
-V the largest |v| among the present velocity and the commands that have not run out yet, and T = delta + tau at
-their upper bounds, the true stopping pose of the body is within
+Bounds (``SafetyParameters``): relative gain error eps; errors of dead time and lag; least acceleration; position and
+heading errors e_p, e_theta = k sigma + constant; map error; age of the opponent's state.  With the quantities of
+:mod:`pe_safety.pending`, made from the commands that were sent, the true stopping pose of the body is where it is
+predicted, up to
 
-    state         k sigma_p + e_p               of where it is predicted, from the estimate,
-    delay         (1 + eps) Delta_delta V       from commands that act earlier or later than predicted,
-    lag           (1 + eps) Delta_tau V         from rolling on for longer,
-    acceleration  V v_max / (2 a)               from a ramp: v^2 / (2 a) <= v v_max / (2 a),
-    gain          eps (delta + tau) V           from commands on their way that do more than they say,
-    path          e_theta T v_max + 1/2 v_max omega_max tau^2    to the side, and from the way to the stopping pose;
+    state                     e_p, in any direction,
+    gain, delay, lag          the parts of ``over``: the way that it may have beyond the predicted one,
+    acceleration              what a ramp adds to that,
+    path                      (WAY + over) sin(cone), to the side: headings on the way within the cone [low - e_theta,
+                              high + e_theta] about the predicted heading at rest.
 
-the control point, d ahead, also by ``heading`` = d e_theta, where e_theta = k sigma_theta + constant +
-(eps (delta + tau) + (1 + eps)(Delta_delta + Delta_tau)) omega_max, delta and tau as the model has them; in the
-direction of approach (HEADING_BOUND) omega_max is replaced by the largest turn rate that has not run out.
+The last two lines are shown as for a barrier dead ahead and beside; what counts towards a barrier at angle beta from
+the predicted heading is, with C the largest and c the least cos(beta - phi) over the cone, [x]+ = max(x, 0),
 
-Delay, lag, acceleration and gain are errors along the way: they count towards a barrier at angle beta from the
-heading with cos(max(|beta| - spread, 0)), spread the turn that the robot may make within T.
+    over [C]+ + WAY ([C]+ - [c]+)      (reversing: over max([C]+, [-c]+) + WAY (C - c))
+
+for n^T (p* - p) = integral v* cos(beta - phi*) dt <= (WAY + over) [C]+, and the prediction has n^T (s - p) >=
+WAY [c]+ or lies behind p, where the robot is, so that p counts instead.  The heading at rest errs by at most
+HEADING_BOUND = e_theta + TURN_ERROR; the control point is d ahead of the body, hence
+
+    heading       d (cos(max(|beta| - HEADING_BOUND, 0)) - cos beta)      (shown: d HEADING_BOUND)
 
 ``map`` widens walls and obstacles.  The opponent's estimate has ``opponent_state`` (both estimates err
 independently: k sqrt(sigma^2 + sigma_o^2)).  What it did since its stamp, and will still do however soon it is
 told to stop, takes it from p_o into the set that a unicycle reaches in W = age + delta_o + tau_o; towards the
 direction n (unit, from it to us) that set extends by
 
-    opponent_age, opponent_reaction    v_o W max(cos(max(|phi| - omega_o W - e_theta, 0)), 0)
+    opponent_age, opponent_reaction    v_o W max(cos(max(|phi| - omega_o W' - e_theta, 0)), 0)
 
 with phi the angle of its heading to n (and the mirrored term where it may reverse).  For every b in the set,
-|p - b| >= n^T (p - p_o) - extent.
+|p - b| >= n^T (p - p_o) - extent.  A ramp adds v_o / (2 a) to W and v_o / a to W', the time in which it turns.
 
-Towards an opponent that is not ours (passive) W also holds the own dead time, a period and 4 tau, in any
-direction: in that time the robot comes to rest.
+Towards an opponent that is not ours (passive) W also holds the own dead time, a period, 4 tau and the time of a
+ramp, in any direction: in that time the robot comes to rest.
 """
 
 from __future__ import annotations
@@ -42,6 +45,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_core.robot import DELAY, LAG, OMEGA_MAX, V_MAX, V_MIN, VCP_OFFSET
+from pe_core.unicycle import wrap_angle
+from pe_safety import pending as sent
 from pe_safety.parameters import (
     ACCELERATION_MIN,
     COOPERATIVE,
@@ -76,13 +81,13 @@ TERMS = (
     CONSTANT, VCP, STATE, HEADING, DELAY_TERM, LAG_TERM, ACCELERATION, GAIN_TERM, PATH, MAP, OPPONENT_STATE,
     OPPONENT_AGE, OPPONENT_REACTION,
 ) = range(len(TERMS))  # fmt: skip
-# Then what the kernels combine them to: for walls and obstacles, for the opponent; of the body (the control
-# point's is larger by HEADING).
+# Then what the kernels combine them to: STATIC for walls and obstacles, OTHER for the opponent, of the body and in any
+# direction.
 (
-    STATIC, OTHER, GROWTH, PEAK, GAIN, HEADING_BOUND, SPREAD, LAG_HIGH, WINDOW, OPPONENT_TURN, OPPONENT_NEXT_TURN,
-    PASSIVE_WINDOW, UNCERTAIN, STATIC_BLUR, OTHER_BLUR,
-) = range(len(TERMS), len(TERMS) + 15)  # fmt: skip
-SIZE = len(TERMS) + 15
+    STATIC, OTHER, WAY, OVER, NEXT, NEXT_RATE, CONE_LOW, CONE_HIGH, NEXT_TURN, PER_V, PER_OMEGA, GAIN, HEADING_BOUND,
+    WINDOW, OPPONENT_TURN, OPPONENT_NEXT_TURN, PASSIVE_WINDOW, UNCERTAIN, STATIC_BLUR, OTHER_BLUR,
+) = range(len(TERMS), len(TERMS) + 20)  # fmt: skip
+SIZE = len(TERMS) + 20
 
 # Time constants in which a robot with first-order lag has come to rest (2 % of its speed).
 _REST = 4.0
@@ -95,8 +100,7 @@ def write_budget(
     parameters: NDArray[np.float64],
     sigma: tuple[float, float],
     rival_sigma: tuple[float, float],
-    peak: float,
-    peak_turn: float,
+    pending: NDArray[np.float64],
     age: float,
     dt: float,
     out: NDArray[np.float64],
@@ -107,86 +111,72 @@ def write_budget(
         model, rival: ``RobotModel.as_array()`` of this robot and of its opponent.
         parameters: ``SafetyParameters.as_array()``.
         sigma, rival_sigma: standard deviations of both estimates: position (the worst direction's) [m], heading [rad].
-        peak, peak_turn: largest |v| [m/s] and |omega| [rad/s] of the present velocity and of the commands that have
-            not run out.
+        pending: from :func:`pe_safety.pending.write_pending`.
         age: of the opponent's state [s].
         dt: control period [s].
     """
     eps, k = parameters[GAIN_ERROR], parameters[SIGMAS]
     delay_error, lag_error = parameters[DELAY_ERROR], parameters[LAG_ERROR]
-    delay, lag = model[DELAY] + delay_error, model[LAG] + lag_error
-    stretch = 0.0
-    if parameters[ACCELERATION_MIN] > 0.0:
-        stretch = 0.5 * max(model[V_MAX], -model[V_MIN]) / parameters[ACCELERATION_MIN]
-    late = (1.0 + eps) * (delay_error + lag_error)
-    per_turn = eps * (model[DELAY] + model[LAG]) + late
-    turn = per_turn * model[OMEGA_MAX]
+    lag = model[LAG] + lag_error
     # k = 0 says that the state is exact, whatever its deviation.
     own = k * sigma[0] if k > 0.0 else 0.0
     other = k * rival_sigma[0] if k > 0.0 else 0.0
     own_turn = k * sigma[1] if k > 0.0 else 0.0
     other_turn = (k * rival_sigma[1] if k > 0.0 else 0.0) + parameters[HEADING_ERROR]
     heading = own_turn + parameters[HEADING_ERROR]
-    bound = heading + turn
-    fastest = max(model[V_MAX], -model[V_MIN])
-    peak = min(peak, fastest)
     position = parameters[POSITION_ERROR]
+    over = pending[sent.OVER_GAIN] + pending[sent.OVER_DELAY] + pending[sent.OVER_LAG] + pending[sent.OVER_RAMP]
+    low, high = pending[sent.LOW] - heading, pending[sent.HIGH] + heading
+    cone = min(max(-low, high), 0.5 * math.pi)
 
     out[CONSTANT] = parameters[MARGIN]
     out[VCP] = model[VCP_OFFSET]
     out[STATE] = own + position
-    out[HEADING] = model[VCP_OFFSET] * bound
-    sideways = bound * (delay + lag)
-    delayed, rolling = (1.0 + eps) * delay_error, (1.0 + eps) * lag_error
-    more = eps * (model[DELAY] + model[LAG])
-    out[DELAY_TERM] = delayed * peak
-    out[LAG_TERM] = rolling * peak
-    out[ACCELERATION] = stretch * peak
-    out[GAIN_TERM] = more * peak
-    smooth = 0.5 * fastest * model[OMEGA_MAX] * lag * lag if lag_error > 0.0 else 0.0
-    out[PATH] = sideways * fastest + smooth
+    out[HEADING_BOUND] = heading + pending[sent.TURN_ERROR]
+    out[HEADING] = model[VCP_OFFSET] * out[HEADING_BOUND]
+    out[DELAY_TERM] = pending[sent.OVER_DELAY]
+    out[LAG_TERM] = pending[sent.OVER_LAG]
+    out[ACCELERATION] = pending[sent.OVER_RAMP]
+    out[GAIN_TERM] = pending[sent.OVER_GAIN]
+    out[PATH] = (pending[sent.WAY] + over) * math.sin(cone)
     out[MAP] = parameters[MAP_ERROR]
     both = math.hypot(own, other) + 2.0 * position
     out[OPPONENT_STATE] = both - out[STATE]
 
-    reaction = rival[DELAY] + delay_error + rival[LAG] + lag_error
+    ramp, own_ramp = 0.0, 0.0
+    rival_speed = max(rival[V_MAX], -rival[V_MIN])
     if parameters[ACCELERATION_MIN] > 0.0:
-        reaction += 0.5 * max(rival[V_MAX], -rival[V_MIN]) / parameters[ACCELERATION_MIN]
-    speed = (1.0 + eps) * max(rival[V_MAX], -rival[V_MIN])
+        ramp = (1.0 + eps) * rival_speed / parameters[ACCELERATION_MIN]
+        own_ramp = (1.0 + eps) * max(model[V_MAX], -model[V_MIN]) / parameters[ACCELERATION_MIN]
+    reaction = rival[DELAY] + delay_error + rival[LAG] + lag_error
+    speed = (1.0 + eps) * rival_speed
     out[OPPONENT_AGE] = speed * age
-    out[OPPONENT_REACTION] = speed * reaction
+    out[OPPONENT_REACTION] = speed * (reaction + 0.5 * ramp)
 
-    out[STATIC] = out[CONSTANT] + out[STATE] + out[PATH] + out[MAP]
-    out[OTHER] = out[CONSTANT] + both + out[PATH]
-    out[GROWTH] = delayed + rolling + stretch + more
-    out[PEAK] = peak
+    out[STATIC] = out[CONSTANT] + out[STATE] + out[MAP]
+    out[OTHER] = out[CONSTANT] + both
+    out[WAY] = pending[sent.WAY]
+    out[OVER] = over
+    out[NEXT], out[NEXT_RATE] = pending[sent.NEXT], pending[sent.NEXT_RATE]
+    out[CONE_LOW], out[CONE_HIGH] = low, high
+    out[NEXT_TURN] = (1.0 + eps) * model[OMEGA_MAX] * dt
+    # What the lag adds to a step: half of kappa tau^2 v = kappa tau roll, and it grows with tau.
+    rolling = 0.5 * (1.0 + eps) * (1.0 - math.exp(-dt / lag)) * lag / dt if lag > 0.0 else 0.0
+    out[PER_V] = rolling * pending[sent.ROLL_TURN]
+    out[PER_OMEGA] = rolling * pending[sent.ROLL] + (1.0 + eps) * pending[sent.ROLL_RAMP]
     out[GAIN] = eps
-    out[HEADING_BOUND] = heading + per_turn * min(peak_turn, model[OMEGA_MAX])
-    out[SPREAD] = bound + model[OMEGA_MAX] * (delay + lag)
-    out[LAG_HIGH] = lag
-    out[WINDOW] = age + reaction
-    out[OPPONENT_TURN] = (1.0 + eps) * rival[OMEGA_MAX] * (age + reaction) + other_turn
-    out[OPPONENT_NEXT_TURN] = out[OPPONENT_TURN] + (1.0 + eps) * rival[OMEGA_MAX] * dt
+    out[WINDOW] = age + reaction + 0.5 * ramp
+    rate = (1.0 + eps) * rival[OMEGA_MAX]
+    out[OPPONENT_TURN] = rate * (age + reaction + ramp) + other_turn
+    out[OPPONENT_NEXT_TURN] = out[OPPONENT_TURN] + rate * dt
     out[PASSIVE_WINDOW] = 0.0
     if parameters[COOPERATIVE] == 0.0:
-        out[PASSIVE_WINDOW] = age + delay + dt + _REST * lag + stretch
-    uncertain = eps > 0.0 or bound > 0.0 or out[GROWTH] > 0.0 or out[STATE] > 0.0 or out[MAP] > 0.0
+        out[PASSIVE_WINDOW] = age + model[DELAY] + delay_error + dt + _REST * lag + own_ramp
+    moves = eps > 0.0 or delay_error > 0.0 or lag_error > 0.0 or parameters[ACCELERATION_MIN] > 0.0
+    uncertain = moves or heading > 0.0 or out[STATE] > 0.0 or out[MAP] > 0.0
     out[UNCERTAIN] = 1.0 if uncertain else 0.0
-    out[STATIC_BLUR] = out[STATE] + out[MAP]
-    out[OTHER_BLUR] = both + out[OPPONENT_AGE] + out[OPPONENT_REACTION]
-
-
-@njit(cache=True)
-def peaks(
-    v: float, omega: float, history: NDArray[np.float64], window: float, dt: float
-) -> tuple[float, float]:
-    """Largest |v| [m/s] and |omega| [rad/s] of the present velocity and of the commands sent within ``window`` [s];
-    ``history`` (K, 2), newest first, one per control period ``dt`` [s]."""
-    peak, turn = abs(v), abs(omega)
-    for row in range(min(history.shape[0], math.ceil(window / dt - 1e-9) + 1)):
-        peak = max(peak, abs(history[row, 0]))
-        turn = max(turn, abs(history[row, 1]))
-    return peak, turn
+    out[STATIC_BLUR] = out[STATE] + out[MAP] + out[PATH]
+    out[OTHER_BLUR] = both + out[PATH] + out[OPPONENT_AGE] + out[OPPONENT_REACTION]
 
 
 @njit(cache=True)
@@ -196,20 +186,32 @@ def usual_margin(
 ) -> float:  # fmt: skip
     """Margin [m] that the control point of a robot at full speed keeps from what lies beside it: what a policy
     should count as part of the robot's body."""
-    out = np.empty(SIZE)
-    write_budget(model, rival, parameters, sigma, sigma, math.inf, 0.0, 0.0, dt, out)
-    share = along(0.0, 1.0, out[SPREAD], False)
-    return out[STATIC] + out[HEADING] + out[GROWTH] * out[PEAK] * share
+    out, pending = np.empty(SIZE), np.empty(sent.PENDING_SIZE)
+    sent.write_limits(model, parameters, dt, 0.0, pending)
+    write_budget(model, rival, parameters, sigma, sigma, pending, 0.0, dt, out)
+    nobody = np.zeros(5)
+    margin = barrier_margin(0.0, 1.0, 0.0, 1.0, False, nobody, rival, model, out)
+    return margin + heading_margin(0.0, 1.0, model, out)
 
 
 @njit(cache=True)
-def along(cos_beta: float, sin_beta: float, spread: float, reverses: bool) -> float:
-    """max(cos(max(|beta| - spread, 0)), 0): how much of an error along the way counts towards beta."""
+def cone_cosines(cos_beta: float, sin_beta: float, low: float, high: float) -> tuple[float, float]:
+    """Largest and least cos(beta - phi) over phi in [low, high]."""
+    beta = math.atan2(sin_beta, cos_beta)
+    middle, half = 0.5 * (low + high), 0.5 * (high - low)
+    off = abs(wrap_angle(beta - middle))
+    largest = math.cos(max(off - half, 0.0))
+    least = math.cos(min(off + half, math.pi))
+    return largest, least
+
+
+@njit(cache=True)
+def heading_margin(
+    cos_beta: float, sin_beta: float, model: NDArray[np.float64], budget: NDArray[np.float64]
+) -> float:
+    """d (cos(max(|beta| - HEADING_BOUND, 0)) - cos beta): how much nearer the control point may be [m]."""
     beta = abs(math.atan2(sin_beta, cos_beta))
-    ahead = max(math.cos(min(max(beta - spread, 0.0), math.pi)), 0.0)
-    if reverses:
-        ahead = max(ahead, math.cos(min(max(math.pi - beta - spread, 0.0), math.pi)))
-    return ahead
+    return model[VCP_OFFSET] * (math.cos(max(beta - budget[HEADING_BOUND], 0.0)) - math.cos(beta))
 
 
 @njit(cache=True)
@@ -254,12 +256,15 @@ def barrier_margin(
 ) -> float:
     """Margin [m] of the body towards one barrier, ``constant`` included, ``heading`` not.
 
-    ``(nx, ny)`` points from the barrier to the robot; beta is the barrier's direction in the body frame.
+    ``(nx, ny)`` points from the barrier to the robot; beta is the barrier's direction in the body frame at rest.
     """
     margin = budget[STATIC]
     if moving:
         margin = budget[OTHER] + opponent_extent(nx, ny, opponent, rival, budget)
-    if budget[GROWTH] > 0.0:
-        share = along(cos_beta, sin_beta, budget[SPREAD], model[V_MIN] < 0.0)
-        margin += budget[GROWTH] * budget[PEAK] * share
+    if budget[UNCERTAIN] > 0.0:
+        largest, least = cone_cosines(cos_beta, sin_beta, budget[CONE_LOW], budget[CONE_HIGH])
+        if model[V_MIN] < 0.0:
+            margin += budget[OVER] * max(largest, -least, 0.0) + budget[WAY] * (largest - least)
+        else:
+            margin += budget[OVER] * max(largest, 0.0) + budget[WAY] * (max(largest, 0.0) - max(least, 0.0))
     return margin

@@ -26,7 +26,6 @@ from pe_core.observation import SIZE, encode_batch
 from pe_core.plant import HISTORY, advance, plant_step, state_at_actuation
 from pe_core.randomisation import WorldDraw
 from pe_core.robot import (
-    DELAY,
     RADIUS,
     V_MAX,
     V_MIN,
@@ -40,10 +39,11 @@ from pe_core.scenario import Layout
 from pe_core.unicycle import half_angle_sinc, wrap_angle
 from pe_safety.barriers import BARRIERS_MAX
 from pe_safety.budget import SIZE as BUDGET_SIZE
-from pe_safety.budget import peaks, usual_margin, write_budget
+from pe_safety.budget import usual_margin, write_budget
 from pe_safety.filter import INTERVENTION
 from pe_safety.ladder import BACKUP, EXACT, REASONS, correction_size, filter_step, is_infeasible
-from pe_safety.parameters import DELAY_ERROR, GAIN_ERROR, SafetyParameters
+from pe_safety.parameters import GAIN_ERROR, SafetyParameters
+from pe_safety.pending import PENDING_SIZE, history_rows, write_pending
 from pe_safety.rows import CREEP
 
 # Columns of Games.counts, per robot.
@@ -106,6 +106,7 @@ def step_games(
     h = np.empty(BARRIERS_MAX)
     margins = np.empty(BARRIERS_MAX)
     budget = np.empty(BUDGET_SIZE)
+    pending = np.empty(PENDING_SIZE)
     undisturbed = np.zeros((3, 4))
     commands = np.empty((2, 2))
     ahead = np.empty(5)
@@ -123,11 +124,8 @@ def step_games(
                     own, other, age = seen[n, r, 0], seen[n, 1 - r, late], late * dt
                     sigma = (deviations[n, r, 0, 0], deviations[n, r, 0, 1])
                     rival_sigma = (deviations[n, 1 - r, late, 0], deviations[n, 1 - r, late, 1])
-                window = model[DELAY] + parameters[r, DELAY_ERROR]
-                peak, turn = peaks(own[3], own[4], sent[n, r], window, dt)
-                write_budget(
-                    model, rival, parameters[r], sigma, rival_sigma, peak, turn, age, dt, budget
-                )
+                write_pending(sent[n, r], dt, 0.0, model, parameters[r], dt, pending)
+                write_budget(model, rival, parameters[r], sigma, rival_sigma, pending, age, dt, budget)
                 state_at_actuation(own, sent[n, r], model, dt, dt, 0.0, ahead)
                 v, omega, tier, _, reason = filter_step(
                     ahead, v, omega, other, True, half_side[n, 0], obstacles[n, 0], obstacle_count[n], model, rival,
@@ -284,11 +282,12 @@ class Games:
                     self._models[i, r], self._plants[i, r] = robot.model.as_array(), robot.plant.as_array()
                     self._gains[i, r] = robot.gain
                     delay = max(delay, robot.model.delay, robot.plant.delay, world.ranges.delay)
-        self._sent = np.zeros((n, 2, min(HISTORY, math.ceil(delay / config.dt) + 2 if delay else 1), 2))
-        self._acting = self._sent if worlds is None else self._sent.copy()
         self._filtered = np.array([False, False] if parameters is None else [entry is not None for entry in parameters])
         chosen = [entry or SafetyParameters() for entry in parameters or (None, None)]
         self._parameters = np.stack([entry.as_array(config.dt) for entry in chosen])
+        rows = max(history_rows(self._models, self._parameters, config.dt), math.ceil(delay / config.dt) + 2 if delay else 1)
+        self._sent = np.zeros((n, 2, min(HISTORY, rows), 2))
+        self._acting = self._sent if worlds is None else self._sent.copy()
         self.steps = np.zeros(n, np.int64)
         self.captured = np.zeros(n, np.bool_)
         self.violations = np.zeros(n, np.int64)

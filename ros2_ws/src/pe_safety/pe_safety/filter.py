@@ -18,6 +18,7 @@ from pe_safety import ladder
 from pe_safety.barriers import BARRIERS_MAX, barrier_names, barrier_values
 from pe_safety.budget import SIZE, TERMS, write_budget
 from pe_safety.parameters import SafetyParameters
+from pe_safety.pending import PENDING_SIZE, write_limits
 
 INTERVENTION = 1e-3
 CERTAIN = (0.0, 0.0)
@@ -97,6 +98,8 @@ class SafetyFilter:
         self._margins = np.empty(BARRIERS_MAX)
         self._budget = np.empty(SIZE)
         self._undisturbed = np.zeros((3, 4))
+        self._limits = np.empty(PENDING_SIZE)
+        write_limits(self._model, self._parameters, dt, 0.0, self._limits)
 
     def warm_up(self) -> None:
         """Compile (or load from cache) everything that a control step needs."""
@@ -113,7 +116,7 @@ class SafetyFilter:
         opponent_age: float = 0.0,
         deviations: tuple[float, float] = CERTAIN,
         opponent_deviations: tuple[float, float] = CERTAIN,
-        peaks: tuple[float, float] | None = None,
+        pending: NDArray[np.float64] | None = None,
         disturbance: NDArray[np.float64] | None = None,
     ) -> FilterResult:
         """Filter one nominal command.
@@ -127,13 +130,13 @@ class SafetyFilter:
             opponent_age: age of the opponent's state [s]; what it may have done since counts as margin.
             deviations, opponent_deviations: of the estimates, position and heading (``pe_core.ekf.deviations``)
                 [m, rad]; a deviation that is not finite or negative counts as infinite.
-            peaks: largest |v| [m/s] and |omega| [rad/s] of the present velocity and of the commands that have not run
-                out (``pe_safety.budget.peaks``); None: the robot's highest.
+            pending: what the commands sent before will still do (``pe_safety.pending.write_pending``); None: the most
+                that the robot's limits allow, from a state without age.
             disturbance: (3, 4), see :func:`pe_safety.rows.barrier_rows`; None: none is known.
         """
         start = time.perf_counter()
         own, other, present = self._inputs(state, opponent)
-        self._write_budget(opponent_age, deviations, opponent_deviations, peaks)
+        self._write_budget(opponent_age, deviations, opponent_deviations, pending)
         drift = self._undisturbed if disturbance is None else np.asarray(disturbance, dtype=np.float64)
         nominal_v, nominal_omega = float(nominal[0]), float(nominal[1])
         count = len(arena.obstacles)
@@ -168,11 +171,11 @@ class SafetyFilter:
         opponent_age: float = 0.0,
         deviations: tuple[float, float] = CERTAIN,
         opponent_deviations: tuple[float, float] = CERTAIN,
-        peaks: tuple[float, float] | None = None,
+        pending: NDArray[np.float64] | None = None,
     ) -> dict[str, float]:
         """Barrier values by name at a state, as :meth:`step` computes them."""
         own, other, present = self._inputs(state, opponent)
-        self._write_budget(opponent_age, deviations, opponent_deviations, peaks)
+        self._write_budget(opponent_age, deviations, opponent_deviations, pending)
         count = len(arena.obstacles)
         stopping_pose(own.copy(), self._model[LAG], own)
         barrier_values(
@@ -196,13 +199,12 @@ class SafetyFilter:
         age: float,
         deviations: tuple[float, float],
         opponent_deviations: tuple[float, float],
-        peaks: tuple[float, float] | None,
+        pending: NDArray[np.float64] | None,
     ) -> None:
         age = max(age, 0.0) if math.isfinite(age) else math.inf
-        highest = (math.inf, math.inf) if peaks is None or not all(map(math.isfinite, peaks)) else peaks
         write_budget(
             self._model, self._rival, self._parameters, _deviations(deviations), _deviations(opponent_deviations),
-            abs(highest[0]), abs(highest[1]), age, self.dt, self._budget,
+            self._limits if pending is None else pending, age, self.dt, self._budget,
         )  # fmt: skip
 
 

@@ -67,6 +67,11 @@ class SafetyParameters:
     def __post_init__(self) -> None:
         check_range(self, "safety")
 
+    @property
+    def moves_otherwise(self) -> bool:
+        """Whether robots may move otherwise than their model says."""
+        return max(self.gain_error, self.delay_error, self.lag_error, self.acceleration_min) > 0.0
+
     def covering(self, ranges: Randomisation, sigmas: float = 4.0) -> SafetyParameters:
         """These parameters with bounds that cover ``ranges``, and ``sigmas`` deviations of the estimates.
 

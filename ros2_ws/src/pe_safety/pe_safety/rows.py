@@ -4,17 +4,20 @@ With an uncertain robot (``budget[UNCERTAIN]``) every coefficient is the largest
 |d beta| <= HEADING_BOUND, gains within 1 +- eps, lag at its upper bound; approach per |v| and per |omega| is then a
 function of their signs, convex and piecewise linear: a row for each pair of signs.  All of it vanishes at u = 0.
 
-A margin is not constant: it follows speed, estimate and age.  What it must not do is to trap.  For a barrier whose
-margins alone are used up (h < 0, but >= 0 without them) the last command that was verified still holds, its
-stopping pose is clear, and the row asks only that nothing is approached, whatever the true direction:
+What u adds to the true stopping pose does not depend on dead time and lag, so a command that meets the rows under
+the margins of this cycle is verified.  But margins are not constant: they follow speed, estimate and age, and h may
+fall below zero though the robot did what was verified.  For a barrier whose margins alone are used up (h < 0, but
+>= 0 without them) the stopping pose is still clear, and the row asks only that nothing is approached, whatever the
+true direction:
 
     approach <= rate h / |grad h|      h >= 0
     approach <= 0                      h < 0 <= h without margins
     approach <= rate h_0 / |grad h|    h_0, h without margins, < 0: out
 
-A command faster than those on their way makes the margin itself grow: h(x+) counts the margin that will hold then,
+So that a robot does not run into that, a row more asks for h(x+) >= (1 - gamma) h(x) with the ``over`` that will
+hold then, C and C' the largest cosines of the cone now and a turn wider,
 
-    approach + (GROWTH along' |v| - GROWTH PEAK along) / dt <= budget
+    approach + (NEXT C' + NEXT_RATE C' |v| - OVER C) / dt <= budget,    of which u = 0 is never denied for NEXT's sake
 """
 
 from __future__ import annotations
@@ -29,20 +32,24 @@ from pe_core.robot import LAG, OMEGA_MAX, RADIUS, V_MAX, V_MIN, V_QUANTUM, VCP_O
 from pe_core.unicycle import wrap_angle
 from pe_safety.barriers import CENTRE, arc_coefficient, facing, lag_coefficients
 from pe_safety.budget import (
+    CONE_HIGH,
+    CONE_LOW,
     CONSTANT,
     GAIN,
-    GROWTH,
     HEADING_BOUND,
-    LAG_HIGH,
+    NEXT,
+    NEXT_RATE,
+    NEXT_TURN,
     OTHER,
     OTHER_BLUR,
+    OVER,
     PASSIVE_WINDOW,
-    PEAK,
-    SPREAD,
+    PER_OMEGA,
+    PER_V,
     STATIC_BLUR,
     UNCERTAIN,
-    along,
     barrier_margin,
+    cone_cosines,
     opponent_leaves,
 )
 from pe_safety.parameters import ARC, COOPERATIVE, OPPONENT_SPEED_ERROR, RATE
@@ -102,8 +109,7 @@ def barrier_rows(
     reverses = model[V_MIN] < 0.0
     uncertain = budget[UNCERTAIN] > 0.0
     stretch = (1.0 + budget[GAIN]) ** 2
-    per_v, per_omega = lag_coefficients(state[3], state[4], budget[LAG_HIGH], dt)
-    per_v, per_omega = per_v * stretch, per_omega * stretch
+    per_v, per_omega = _lag(state, model, budget, dt)
     # No admissible command approaches anything faster than this; rows with a larger budget cannot bind.
     speed = max(-model[V_MIN], model[V_MAX])
     fastest = (1.0 + budget[GAIN]) * math.hypot(speed, d * model[OMEGA_MAX])
@@ -111,7 +117,7 @@ def barrier_rows(
         fastest += stretch * model[OMEGA_MAX] * (speed * dt + d * model[OMEGA_MAX] * dt)
     fastest += per_v * speed + per_omega * model[OMEGA_MAX] + disturbance_speed(disturbance, d, model)
     # Nor does it make a margin grow faster.
-    fastest += budget[GROWTH] / dt * speed
+    fastest += (budget[NEXT_RATE] * speed + max(budget[NEXT], 0.0)) / dt
     row = start
     count = 4 + obstacle_count + (1 if has_opponent else 0)
     for k in range(count):
@@ -152,16 +158,10 @@ def barrier_rows(
         left, right = left + by_omega + wide_omega, right - by_omega + wide_omega
         first = row
         row = _write_rows(ahead, behind, left, right, allowed - drift, reverses, g, b, row)
-        if budget[GROWTH] > 0.0 and not hold:
-            # A faster command than those on their way makes the margin itself grow.
-            growth = budget[GROWTH] / dt
-            later = along(cos_beta, sin_beta, budget[SPREAD] + model[OMEGA_MAX] * dt, reverses)
-            share = along(cos_beta, sin_beta, budget[SPREAD], reverses)
-            room = allowed - drift + growth * budget[PEAK] * share
-            if later * speed > budget[PEAK] * share:
-                row = _write_rows(
-                    ahead + growth * later, behind + growth * later, left, right, room, reverses, g, b, row
-                )
+        if budget[NEXT_RATE] > 0.0 and not hold:
+            later, room = _growth(cos_beta, sin_beta, allowed - drift, speed, reverses, budget, dt)
+            if later > 0.0:
+                row = _write_rows(ahead + later, behind + later, left, right, room, reverses, g, b, row)
         for written in range(first, row):
             owner[written] = k
     return row
@@ -200,8 +200,7 @@ def body_rows(
     uncertain = budget[UNCERTAIN] > 0.0
     gain = 1.0 + budget[GAIN]
     least = (1.0 - budget[GAIN]) * math.cos(half_turn)
-    per_v, per_omega = lag_coefficients(state[3], state[4], budget[LAG_HIGH], dt)
-    per_v, per_omega = per_v * gain * gain, per_omega * gain * gain
+    per_v, per_omega = _lag(state, model, budget, dt)
     # A velocity that has died away leaves 1e-20, by which a right-hand side of 0 would hold the robot.
     per_v = per_v if per_v * max(-model[V_MIN], model[V_MAX]) > _ROUNDING else 0.0
     per_omega = per_omega if per_omega * model[OMEGA_MAX] > _ROUNDING else 0.0
@@ -251,16 +250,45 @@ def body_rows(
         budgeted = max(allowed - drift, 0.0)
         if budgeted + _ROUNDING < fastest:
             row = _write_rows(ahead, behind, left, right, budgeted, reverses, g, b, row)
-        if budget[GROWTH] > 0.0:
-            growth = budget[GROWTH] / dt
-            later = along(cos_beta, sin_beta, budget[SPREAD] + model[OMEGA_MAX] * dt, reverses)
-            share = along(cos_beta, sin_beta, budget[SPREAD], reverses)
-            room = budgeted + growth * budget[PEAK] * share
-            if later * speed > budget[PEAK] * share and room + _ROUNDING < fastest + growth * later * speed:
-                row = _write_rows(
-                    ahead + growth * later, behind + growth * later, left, right, room, reverses, g, b, row
-                )
+        if budget[NEXT_RATE] > 0.0:
+            later, room = _growth(cos_beta, sin_beta, budgeted, speed, reverses, budget, dt)
+            if later > 0.0 and room + _ROUNDING < fastest + later * speed:
+                row = _write_rows(ahead + later, behind + later, left, right, room, reverses, g, b, row)
     return row
+
+
+@njit(cache=True)
+def _lag(
+    state: NDArray[np.float64], model: NDArray[np.float64], budget: NDArray[np.float64], dt: float
+) -> tuple[float, float]:
+    """What the lag's error adds per |v| and per |omega|: of the present velocity, or of what it may be."""
+    if budget[UNCERTAIN] > 0.0:
+        return budget[PER_V], budget[PER_OMEGA]
+    return lag_coefficients(state[3], state[4], model[LAG], dt)
+
+
+@njit(cache=True)
+def _growth(
+    cos_beta: float,
+    sin_beta: float,
+    allowed: float,
+    speed: float,
+    reverses: bool,
+    budget: NDArray[np.float64],
+    dt: float,
+) -> tuple[float, float]:
+    """Coefficient of |v| and right-hand side of the row for the next margin; (0, 0) where it asks for nothing."""
+    low, high, turn = budget[CONE_LOW], budget[CONE_HIGH], budget[NEXT_TURN]
+    now, least = cone_cosines(cos_beta, sin_beta, low, high)
+    then, least_then = cone_cosines(cos_beta, sin_beta, low - turn, high + turn)
+    if reverses:
+        now, then = max(now, -least), max(then, -least_then)
+    now, then = max(now, 0.0), max(then, 0.0)
+    grown = (budget[NEXT] * then - budget[OVER] * now) / dt
+    per_v = budget[NEXT_RATE] * then / dt
+    if per_v * speed + grown <= 0.0:
+        return 0.0, 0.0
+    return per_v, max(allowed - grown, min(allowed, 0.0))
 
 
 @njit(cache=True)

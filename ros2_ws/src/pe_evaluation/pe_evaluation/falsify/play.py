@@ -23,6 +23,7 @@ from pe_safety.budget import SIZE as BUDGET_SIZE
 from pe_safety.budget import write_budget
 from pe_safety.closed_loop import COUNTS, step_games
 from pe_safety.parameters import GAIN_ERROR
+from pe_safety.pending import PENDING_SIZE, history_rows
 from pe_safety.rows import CREEP
 
 COOPERATIVE, PASSIVE, PASSIVE_PAIR = "cooperative", "passive", "passive_pair"
@@ -125,8 +126,7 @@ def _lack(
         parameters,
         (sigma[0], sigma[1]),
         (rival_sigma[0], rival_sigma[1]),
-        0.0,
-        0.0,
+        np.zeros(PENDING_SIZE),
         age,
         dt,
         budget,
@@ -347,7 +347,8 @@ def trajectories(cases: Cases, rules: Rules) -> NDArray[np.float64]:
 def _play(cases: Cases, rules: Rules, settle: bool, workers: int, track: NDArray[np.float64]) -> Outcomes:
     n = len(cases)
     out = Outcomes(np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n), np.zeros(n))
-    history = math.ceil(float(max(cases.delay.max(), cases.models[:, :, DELAY].max())) / rules.dt) + 3
+    history = history_rows(cases.models, rules.parameters, rules.dt)
+    history = max(history, math.ceil(float(cases.delay.max()) / rules.dt) + 3)
     filtered = np.array(rules.filtered)
 
     def run(rows: slice) -> None:

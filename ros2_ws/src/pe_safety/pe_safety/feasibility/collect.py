@@ -21,21 +21,22 @@ from pe_core.arena import OBSTACLES_MAX
 from pe_core.plant import plant_step, state_at_actuation, stopping_pose
 from pe_core.randomisation import Randomisation
 from pe_core.randomness import generator
-from pe_core.robot import DELAY, LAG, RADIUS, V_MAX, RobotModel, command_from_action, executed_command
+from pe_core.robot import LAG, RADIUS, V_MAX, RobotModel, command_from_action, executed_command
 from pe_core.rules import body_margin
 from pe_core.unicycle import wrap_angle
 from pe_safety.barriers import BARRIERS_MAX, barrier_values
 from pe_safety.budget import SIZE as BUDGET_SIZE
-from pe_safety.budget import peaks, write_budget
+from pe_safety.budget import write_budget
 from pe_safety.feasibility.bend import bend
 from pe_safety.feasibility.features import SIZE, write_features
 from pe_safety.feasibility.model import FeasibilityModel, length
 from pe_safety.ladder import filter_step, is_infeasible
-from pe_safety.parameters import DELAY_ERROR, SafetyParameters
+from pe_safety.parameters import SafetyParameters
+from pe_safety.pending import PENDING_SIZE, write_pending, write_steady
 
 TABLE, AT_OPPONENT, AT_POINT = range(3)
 _DYING = 0.8
-_HISTORY = 16
+_HISTORY = 64
 _HOLD = 15
 
 
@@ -127,7 +128,7 @@ def _start(
     distribution: Distribution,
 ) -> NDArray[np.float64]:
     """States (2, 5) at speed, bodies apart and, unless ``inside``, every h >= 0; standing still after many tries."""
-    budget, pose = np.empty(BUDGET_SIZE), np.empty(5)
+    budget, pose, pending = np.empty(BUDGET_SIZE), np.empty(5), np.empty(PENDING_SIZE)
     h, margins = np.empty(BARRIERS_MAX), np.empty(BARRIERS_MAX)
     states = np.zeros((2, 5))
     for attempt in range(2000):
@@ -144,8 +145,9 @@ def _start(
             there = obstacles[:count]
             least = min(least, body_margin(own, other, model[RADIUS], model[RADIUS], half_side, there))
             if not distribution.inside:
+                write_steady(own[3], 0.0, model, values, distribution.dt, 0.0, pending)
                 write_budget(
-                    model, model, values, (0.0, 0.0), (0.0, 0.0), own[3], 0.0, 0.0, distribution.dt, budget
+                    model, model, values, (0.0, 0.0), (0.0, 0.0), pending, 0.0, distribution.dt, budget
                 )
                 stopping_pose(own, model[LAG], pose)
                 held = barrier_values(
@@ -187,7 +189,7 @@ def _play(
     error = np.zeros((2, 3))
     seen = np.empty((2, 5))
     ahead, pose = np.empty(5), np.empty(5)
-    budget = np.empty(BUDGET_SIZE)
+    budget, pending = np.empty(BUDGET_SIZE), np.empty(PENDING_SIZE)
     h, margins = np.empty(BARRIERS_MAX), np.empty(BARRIERS_MAX)
     undisturbed = np.zeros((3, 4))
     commands = np.empty((2, 2))
@@ -209,9 +211,8 @@ def _play(
                 action_v, action_omega = 1.0, min(max(2.0 * bearing, -1.0), 1.0)
             v, omega = command_from_action(action_v, action_omega, model)
             asked[r, k] = v / model[V_MAX]
-            window = model[DELAY] + values[DELAY_ERROR]
-            peak, turn = peaks(own[3], own[4], sent[r], window, dt)
-            write_budget(model, model, values, (0.0, 0.0), (0.0, 0.0), peak, turn, 0.0, dt, budget)
+            write_pending(sent[r], dt, 0.0, model, values, dt, pending)
+            write_budget(model, model, values, (0.0, 0.0), (0.0, 0.0), pending, 0.0, dt, budget)
             state_at_actuation(own, sent[r], model, dt, dt, 0.0, ahead)
             stopping_pose(ahead, model[LAG], pose)
             write_features(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pe_core.robot import LAG, OMEGA_MAX, V_MAX, VCP_OFFSET
 from pe_safety.barriers import BARRIERS_MAX, barrier_values, facing, vcp
-from pe_safety.budget import GAIN, GROWTH, HEADING_BOUND
+from pe_safety.budget import GAIN, HEADING_BOUND, OVER
 from pe_safety.parameters import COOPERATIVE, RATE
 
 FACING = 4
@@ -32,7 +32,7 @@ _BARRIER_PARTS = ("room", "cos", "sin", "margin")
 NAMES: tuple[str, ...] = (
     *(f"{part}_{i}" for i in range(FACING) for part in _BARRIER_PARTS),
     *(f"opponent_{part}" for part in (*_BARRIER_PARTS, "closing", "speed")),
-    "v", "omega", "lever", "turn", "lag", "growth", "gain", "heading_error", "cooperative",
+    "v", "omega", "lever", "turn", "lag", "over", "gain", "heading_error", "cooperative",
 )  # fmt: skip
 SIZE = len(NAMES)
 
@@ -101,7 +101,7 @@ def write_features(
     out[_OWN + 2] = model[VCP_OFFSET] * model[OMEGA_MAX] / model[V_MAX]
     out[_OWN + 3] = model[OMEGA_MAX] * dt
     out[_OWN + 4] = model[LAG] / dt
-    out[_OWN + 5] = budget[GROWTH] / dt
+    out[_OWN + 5] = budget[OVER] / (model[V_MAX] * dt)
     out[_OWN + 6] = budget[GAIN]
     out[_OWN + 7] = budget[HEADING_BOUND]
     out[_OWN + 8] = parameters[COOPERATIVE]

@@ -17,6 +17,7 @@ from pe_safety.feasibility.features import SIZE, write_features
 from pe_safety.feasibility.model import FeasibilityModel
 from pe_safety.filter import CERTAIN
 from pe_safety.parameters import SafetyParameters
+from pe_safety.pending import PENDING_SIZE, write_limits
 
 
 class FeasibilityObserver:
@@ -40,7 +41,8 @@ class FeasibilityObserver:
         self._own = robot.as_array()
         self._rival = self._own if opponent is None else opponent.as_array()
         self._parameters = parameters.as_array(dt)
-        self._budget = np.empty(BUDGET_SIZE)
+        self._budget, self._limits = np.empty(BUDGET_SIZE), np.empty(PENDING_SIZE)
+        write_limits(self._own, self._parameters, dt, 0.0, self._limits)
         self._pose = np.empty(5)
         self._features = np.empty(SIZE)
 
@@ -56,7 +58,7 @@ class FeasibilityObserver:
         opponent_age: float = 0.0,
         deviations: tuple[float, float] = CERTAIN,
         opponent_deviations: tuple[float, float] = CERTAIN,
-        peaks: tuple[float, float] = (math.inf, math.inf),
+        pending: NDArray[np.float64] | None = None,
     ) -> float:
         """H(x), negative where the filter will probably find no command; arguments as ``SafetyFilter.step``."""
         own = np.array(state, dtype=np.float64)
@@ -65,8 +67,8 @@ class FeasibilityObserver:
         if not (np.isfinite(own).all() and np.isfinite(other).all()):
             return math.nan
         write_budget(
-            self._own, self._rival, self._parameters, deviations, opponent_deviations, *peaks, opponent_age, self.dt,
-            self._budget,
+            self._own, self._rival, self._parameters, deviations, opponent_deviations,
+            self._limits if pending is None else pending, opponent_age, self.dt, self._budget,
         )  # fmt: skip
         stopping_pose(own, self._own[LAG], self._pose)
         write_features(
