@@ -13,6 +13,7 @@ from numba import njit
 
 from pe_core.arena import Arena
 from pe_core.plant import plant_step, state_at_actuation, stopping_pose
+from pe_core.unicycle import arc_step
 from pe_core.robot import ACCELERATION_MAX, DELAY, LAG, RobotModel, load_robot
 from pe_safety.budget import (
     HEADING_BOUND,
@@ -219,15 +220,14 @@ def test_an_opponent_comes_no_nearer_than_its_extent(
     extent = opponent_extent(nx, ny, np.array([0.0, 0.0, heading, 0.0, 0.0]), model, out)
     # Any velocities within the limits (and the gains) for all of the window.
     window = age + 0.045 + 0.07
-    pose = np.array([0.0, 0.0, heading])
+    pose = (0.0, 0.0, heading)
     n = 40
     v = 1.2 * rng.choice([robot.v_min, 0.0, robot.v_max], n) if seed % 2 else np.full(n, 1.2 * robot.v_max)
     omega = (
         1.2 * robot.omega_max * (rng.choice([-1.0, 1.0]) if seed % 3 else rng.uniform(-1, 1, n)) * np.ones(n)
     )
     for i in range(n):
-        pose[2] += omega[i] * window / n
-        pose[:2] += v[i] * window / n * np.array([math.cos(pose[2]), math.sin(pose[2])])
+        pose = arc_step(*pose, v[i], omega[i], window / n)
         assert nx * pose[0] + ny * pose[1] <= extent + 1e-9
     opponent = np.array([0.0, 0.0, heading, 0.0, 0.0])
     if opponent_leaves(nx, ny, opponent, model, out):
@@ -254,8 +254,9 @@ def test_the_opponents_heading_errs_by_more_than_its_covariance_says() -> None:
     for error in (0.0, 0.1):
         terms = budget_of(robot, robot, SafetyParameters(heading_error=error), age=0.1)
         reaches.append(opponent_extent(math.cos(1.0), math.sin(1.0), seen, robot.as_array(), terms))
-    turn = robot.omega_max * 0.15
-    assert reaches == pytest.approx([0.15 * math.cos(1.0 - turn), 0.15 * math.cos(1.0 - turn - 0.1)])
+    rate = robot.omega_max
+    arcs = [(math.sin(off) - math.sin(off - 0.15 * rate)) / rate for off in (1.0, 0.9)]
+    assert reaches == pytest.approx(arcs)
 
 
 @pytest.mark.parametrize("distance", [0.3, 0.6, 1.2, 2.4, 4.8])

@@ -27,10 +27,12 @@ independently: k sqrt(sigma^2 + sigma_o^2)).  What it did since its stamp, and w
 told to stop, takes it from p_o into the set that a unicycle reaches in W = age + delta_o + tau_o; towards the
 direction n (unit, from it to us) that set extends by
 
-    opponent_age, opponent_reaction    v_o W max(cos(max(|phi| - omega_o W' - e_theta, 0)), 0)
+    opponent_age, opponent_reaction    v_o integral over t in [0, W] of [cos(max(|phi| - e_theta - omega_o t, 0))]+
 
-with phi the angle of its heading to n (and the mirrored term where it may reverse).  For every b in the set,
-|p - b| >= n^T (p - p_o) - extent.  A ramp adds v_o / (2 a) to W and v_o / a to W', the time in which it turns.
+with phi the angle of its heading to n (and the mirrored term where it may reverse): at every time it is turned as far
+towards n as it can be, and drives where that leads nearer.  (The last part, the lag's, is the arc of duration tau_o, as
+in ``pe_core.plant.stopping_pose``.)  For every b in the set, |p - b| >= n^T (p - p_o) - extent.  A ramp adds the way
+v_o^2 / (2 a), in the best direction after W + v_o / a.
 
 Towards an opponent that is not ours (passive) W also holds the own dead time, a period, 4 tau and the time of a
 ramp, in any direction: in that time the robot comes to rest.
@@ -85,9 +87,10 @@ TERMS = (
 # direction.
 (
     STATIC, OTHER, WAY, OVER, NEXT, NEXT_RATE, CONE_LOW, CONE_HIGH, NEXT_TURN, PER_V, PER_OMEGA, GAIN, HEADING_BOUND,
-    WINDOW, OPPONENT_TURN, OPPONENT_NEXT_TURN, PASSIVE_WINDOW, UNCERTAIN, STATIC_BLUR, OTHER_BLUR,
-) = range(len(TERMS), len(TERMS) + 20)  # fmt: skip
-SIZE = len(TERMS) + 20
+    WINDOW, OPPONENT_RAMP, OPPONENT_ERROR, OPPONENT_RATE, OPPONENT_TURN, OPPONENT_NEXT_TURN, PASSIVE_WINDOW, UNCERTAIN,
+    STATIC_BLUR, OTHER_BLUR,
+) = range(len(TERMS), len(TERMS) + 23)  # fmt: skip
+SIZE = len(TERMS) + 23
 
 # Time constants in which a robot with first-order lag has come to rest (2 % of its speed).
 _REST = 4.0
@@ -165,8 +168,9 @@ def write_budget(
     out[PER_V] = rolling * pending[sent.ROLL_TURN]
     out[PER_OMEGA] = rolling * pending[sent.ROLL] + (1.0 + eps) * pending[sent.ROLL_RAMP]
     out[GAIN] = eps
-    out[WINDOW] = age + reaction + 0.5 * ramp
+    out[WINDOW], out[OPPONENT_RAMP] = age + reaction, 0.5 * ramp
     rate = (1.0 + eps) * rival[OMEGA_MAX]
+    out[OPPONENT_ERROR], out[OPPONENT_RATE] = other_turn, rate
     out[OPPONENT_TURN] = rate * (age + reaction + ramp) + other_turn
     out[OPPONENT_NEXT_TURN] = out[OPPONENT_TURN] + rate * dt
     out[PASSIVE_WINDOW] = 0.0
@@ -218,15 +222,31 @@ def heading_margin(
 def opponent_extent(
     nx: float, ny: float, opponent: NDArray[np.float64], rival: NDArray[np.float64], budget: NDArray[np.float64]
 ) -> float:
-    """How far [m] the opponent may come in direction (nx, ny), unit, from it to us, within ``WINDOW``."""
-    window, turn = budget[WINDOW], budget[OPPONENT_TURN]
-    if window <= 0.0:
+    """How far [m] the opponent may come in direction (nx, ny), unit, from it to us, however it moves."""
+    if budget[WINDOW] <= 0.0:
         return 0.0
     cos_phi = nx * math.cos(opponent[2]) + ny * math.sin(opponent[2])
     phi = math.acos(min(max(cos_phi, -1.0), 1.0))
-    forward = rival[V_MAX] * max(math.cos(max(phi - turn, 0.0)), 0.0)
-    reverse = -rival[V_MIN] * max(math.cos(max(math.pi - phi - turn, 0.0)), 0.0)
-    return (1.0 + budget[GAIN]) * window * max(forward, reverse)
+    forward = rival[V_MAX] * _time_towards(phi, budget)
+    reverse = -rival[V_MIN] * _time_towards(math.pi - phi, budget) if rival[V_MIN] < 0.0 else 0.0
+    return (1.0 + budget[GAIN]) * max(forward, reverse)
+
+
+@njit(cache=True)
+def _time_towards(phi: float, budget: NDArray[np.float64]) -> float:
+    """The opponent's way towards an angle ``phi`` >= 0 from its heading, over its speed [s]."""
+    window, rate = budget[WINDOW], budget[OPPONENT_RATE]
+    off = phi - budget[OPPONENT_ERROR]
+    ramp = budget[OPPONENT_RAMP] * max(math.cos(max(phi - budget[OPPONENT_TURN], 0.0)), 0.0)
+    if off <= 0.0:
+        return ramp + window
+    begin = max(off - 0.5 * math.pi, 0.0) / rate
+    faced = off / rate
+    if begin >= window:
+        return ramp
+    end = min(faced, window)
+    arc = (math.sin(off - rate * begin) - math.sin(off - rate * end)) / rate
+    return ramp + arc + max(window - faced, 0.0)
 
 
 @njit(cache=True)
