@@ -12,7 +12,10 @@ import typer
 def evaluate(
     pursuer: Annotated[str, typer.Option(help="Policy bundle of the pursuer: a name in models/, or a path.")],
     evader: Annotated[str, typer.Option(help="Policy bundle of the evader: a name in models/, or a path.")],
-    safety: Annotated[str, typer.Option(help="Safety of both robots: rcbf or none.")] = "rcbf",
+    safety: Annotated[
+        str | None,
+        typer.Option(help="Safety of both robots: a name in config/safety, or none. Default: rcbf, or rcbf_robust."),
+    ] = None,
     scenario: Annotated[str, typer.Option(help="Scenario: a name in config/scenarios, or a path.")] = "random",
     robot: Annotated[str, typer.Option(help="Robot: a name in config/robots, or a path.")] = "reference",
     arena: Annotated[
@@ -37,7 +40,8 @@ def evaluate(
     from pe_evaluation.evaluate import Match
     from pe_evaluation.evaluate_main import run
 
-    match = Match(pursuer, evader, safety, scenario, robot, arena, speed_ratio, seed)
+    chosen = safety or ("rcbf_robust" if randomise and not ideal_filter else "rcbf")
+    match = Match(pursuer, evader, chosen, scenario, robot, arena, speed_ratio, seed)
     if randomise:
         match = dataclasses.replace(match, randomise=scale, covered=not ideal_filter)
     raise typer.Exit(run(match, episodes, json, workers))

@@ -25,6 +25,7 @@ PAIRS = (
     ("uniform_pursuer", "uniform_evader"),
     ("ram_pursuer", "lookahead"),
 )
+ROBUST = "rcbf_robust"
 SCALES = (1.0, 2.0)
 EPISODES = 625
 """Per profile and pair: 10,000 for each scale."""
@@ -51,7 +52,7 @@ def run(json_path: Path | None = None, episodes: int = EPISODES, scales: tuple[f
             table.add_column(name)
         for robot in PROFILES:
             for pursuer, evader in PAIRS:
-                match = Match(pursuer, evader, robot=robot, randomise=scale, seed=SEED)
+                match = Match(pursuer, evader, ROBUST, robot=robot, randomise=scale, seed=SEED)
                 console.print(f"{robot}, {pursuer} v {evader}, x {scale:g}")
                 records, found = play(match, episodes, None)
                 total += records
@@ -73,7 +74,7 @@ def run(json_path: Path | None = None, episodes: int = EPISODES, scales: tuple[f
         Console().print(table)
     for robot in PROFILES:
         for ideal in (False, True):
-            match = Match("lead", "lookahead", robot=robot, randomise=1.0, seed=SEED)
+            match = Match("lead", "lookahead", "rcbf" if ideal else ROBUST, robot=robot, randomise=1.0, seed=SEED)
             _, found = play(dataclasses.replace(match, covered=not ideal), episodes, None)
             case = f"{robot}/lead-lookahead/x1/{'ideal' if ideal else 'covered'} filter"
             rows += [row(case, key, value, "m" if key.endswith("_m") else "1") for key, value in found.items()]

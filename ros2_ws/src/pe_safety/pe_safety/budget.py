@@ -188,10 +188,10 @@ def usual_margin(
     model: NDArray[np.float64], rival: NDArray[np.float64], parameters: NDArray[np.float64],
     sigma: tuple[float, float], dt: float,
 ) -> float:  # fmt: skip
-    """Margin [m] that the control point of a robot at full speed keeps from what lies beside it: what a policy
-    should count as part of the robot's body."""
+    """Margin [m] that the control point of a robot straight on at full speed keeps from what lies beside it: what a
+    policy should count as part of the robot's body."""
     out, pending = np.empty(SIZE), np.empty(sent.PENDING_SIZE)
-    sent.write_limits(model, parameters, dt, 0.0, pending)
+    sent.write_steady(model[V_MAX], 0.0, model, parameters, dt, 0.0, pending)
     write_budget(model, rival, parameters, sigma, sigma, pending, 0.0, dt, out)
     nobody = np.zeros(5)
     margin = barrier_margin(0.0, 1.0, 0.0, 1.0, False, nobody, rival, model, out)

@@ -108,12 +108,13 @@ def space_of(
     acceleration: float = 0.0,
     reverse: bool = False,
     open_field: bool = False,
-    safety: str = "rcbf",
+    safety: str = "",
     randomisation: str = "turtlebot3",
     sigmas: float = 4.0,
 ) -> Space:
     """The space of a robot profile; ``acceleration`` > 0 limits both robots' [m/s^2], which the filter knows;
-    ``reverse`` lets them drive backwards as fast as forwards; ``open_field`` leaves the robots alone with each other.
+    ``reverse`` lets them drive backwards as fast as forwards; ``open_field`` leaves the robots alone with each other;
+    ``safety`` is by default rcbf where all is exact, else rcbf_robust.
 
     Raises:
         ConfigurationError: a name is unknown, or a number not allowed.
@@ -128,7 +129,7 @@ def space_of(
     ranges = load_randomisation(randomisation).scaled(scale) if scale > 0.0 else None
     behaviour = "cooperative" if mode == COOPERATIVE else "passive"
     parameters = dataclasses.replace(
-        load_safety(safety), opponent_behaviour=behaviour, acceleration_min=acceleration
+        load_safety(safety or ("rcbf_robust" if scale > 0.0 else "rcbf")), opponent_behaviour=behaviour, acceleration_min=acceleration
     )
     if ranges is not None:
         model = dataclasses.replace(model, delay=0.5 * ranges.delay)
