@@ -13,8 +13,8 @@ from numba import njit
 
 from pe_core.arena import Arena
 from pe_core.plant import plant_step, state_at_actuation, stopping_pose
-from pe_core.unicycle import arc_step
 from pe_core.robot import ACCELERATION_MAX, DELAY, LAG, RobotModel, load_robot
+from pe_core.unicycle import arc_step
 from pe_safety.budget import (
     HEADING_BOUND,
     OTHER,
@@ -28,7 +28,6 @@ from pe_safety.budget import (
     heading_margin,
     opponent_extent,
     opponent_leaves,
-    write_budget,
 )
 from pe_safety.filter import SafetyFilter
 from pe_safety.parameters import SafetyParameters

@@ -12,7 +12,6 @@ from pe_safety.parameters import SafetyParameters
 from pe_safety.pending import PENDING_SIZE, write_pending
 
 
-
 class SentCommands:
     """The newest commands with the stamps [ns] at which they were sent."""
 

@@ -68,8 +68,9 @@ by a share in every step ends before contact), the true approach of p over dt is
 
     v cos(max(|beta| - Psi, 0)) <= budget
 
-with budget = min(rate, 0.9 / dt) m_b for walls and obstacles, only where h < 0 or the robot lags (h >= 0 is enough
-otherwise), and for the opponent as above with full = rate m_b, gap = m_b and stop = (0.45 | 0.9) m_b / dt, always.
+with budget = min(rate, 0.9 / dt) m_b for walls and obstacles, only where h < 0 or the robot lags or reverses
+(h >= 0 is enough otherwise), and for the opponent as above with full = rate m_b, gap = m_b and
+stop = (0.45 | 0.9) m_b / dt, always.
 Two robots that run this filter therefore close at most 0.9 m_b in a step, whatever both are asked to do: their
 bodies do not meet.  Passive: whatever the opponent does, this robot itself does not close the gap in a step.
 u = 0, and any turn on the spot, meet these rows.

@@ -285,7 +285,8 @@ class Games:
         self._filtered = np.array([False, False] if parameters is None else [entry is not None for entry in parameters])
         chosen = [entry or SafetyParameters() for entry in parameters or (None, None)]
         self._parameters = np.stack([entry.as_array(config.dt) for entry in chosen])
-        rows = max(history_rows(self._models, self._parameters, config.dt), math.ceil(delay / config.dt) + 2 if delay else 1)
+        rows = math.ceil(delay / config.dt) + 2 if delay else 1
+        rows = max(rows, history_rows(self._models, self._parameters, config.dt))
         self._sent = np.zeros((n, 2, min(HISTORY, rows), 2))
         self._acting = self._sent if worlds is None else self._sent.copy()
         self.steps = np.zeros(n, np.int64)

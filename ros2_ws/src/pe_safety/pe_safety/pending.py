@@ -251,8 +251,8 @@ def write_limits(
 
 
 def history_rows(models: NDArray[np.float64], parameters: NDArray[np.float64], dt: float) -> int:
-    """Rows of a history that reaches back to what is still felt, of any of ``models`` (..., M) under any of the filters'
-    ``parameters`` (..., P)."""
+    """Rows of a history that reaches back to what is still felt, of any of ``models`` (..., M) under any of the
+    filters' ``parameters`` (..., P)."""
     bounds = np.atleast_2d(parameters)
     delay, lag = models[..., DELAY].max(), models[..., LAG].max()
     rows = 1 + (math.ceil(delay / dt) + 1 if delay > 0.0 else 0)

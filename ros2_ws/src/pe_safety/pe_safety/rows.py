@@ -209,7 +209,7 @@ def body_rows(
     count = 4 + obstacle_count + (1 if has_opponent else 0)
     for k in range(count):
         moving = k == 4 + obstacle_count
-        if h[k] >= 0.0 and not moving and model[LAG] == 0.0 and not uncertain:
+        if h[k] >= 0.0 and not moving and model[LAG] == 0.0 and not uncertain and not reverses:
             continue
         nx, ny, distance, radius = facing(state[0], state[1], k, half_side, obstacles, obstacle_count, opponent)
         if nx == 0.0 and ny == 0.0:

@@ -128,9 +128,8 @@ def space_of(
         model = dataclasses.replace(model, v_min=-model.v_max)
     ranges = load_randomisation(randomisation).scaled(scale) if scale > 0.0 else None
     behaviour = "cooperative" if mode == COOPERATIVE else "passive"
-    parameters = dataclasses.replace(
-        load_safety(safety or ("rcbf_robust" if scale > 0.0 else "rcbf")), opponent_behaviour=behaviour, acceleration_min=acceleration
-    )
+    parameters = load_safety(safety or ("rcbf_robust" if scale > 0.0 else "rcbf"))
+    parameters = dataclasses.replace(parameters, opponent_behaviour=behaviour, acceleration_min=acceleration)
     if ranges is not None:
         model = dataclasses.replace(model, delay=0.5 * ranges.delay)
         parameters = parameters.covering(ranges, sigmas)
