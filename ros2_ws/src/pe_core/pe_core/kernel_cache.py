@@ -2,8 +2,9 @@
 
 numba stamps a cached kernel with its own source file alone.  A kernel of one module that calls one of another, as
 the closed loop calls the QP, would run the old code of the callee after an edit or an update.  The stamp here adds
-a digest of every source file with kernels in the packages covered so far; a package covers itself after those that
-it imports.
+a digest of every source file with kernels in the kernel's own package and in those covered before it; a package
+covers itself after those that it imports.  What is covered later does not count: it is not called, and a stamp that
+depended on who else has been imported would have every process throw away what another one has compiled.
 """
 
 from __future__ import annotations
@@ -37,11 +38,19 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def _reachable(source: Path) -> list[Path]:
+    """The covered folders that a kernel in ``source`` may call into; all of them where it is in none."""
+    own = [number for number, folder in enumerate(_folders) if source.is_relative_to(folder)]
+    return _folders[: own[-1] + 1] if own else _folders
+
+
 class _Stamp:
-    """A locator's stamp and the digests of all covered folders, for every file that numba caches."""
+    """A locator's stamp and the digests of the folders that its kernel may call into, for every file cached."""
+
+    _py_file: str
 
     def get_source_stamp(self) -> Any:
-        return super().get_source_stamp(), tuple(_digest(folder) for folder in _folders)  # type: ignore[misc]
+        return super().get_source_stamp(), tuple(map(_digest, _reachable(Path(self._py_file))))  # type: ignore[misc]
 
 
 class ProvidedLocator(_Stamp, caching.UserProvidedCacheLocator):
