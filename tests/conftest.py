@@ -1,4 +1,4 @@
-"""What every test may use: the checkout, and a ROS 2 environment that no other test shares."""
+"""What every test may use: the checkout, and a ROS 2 environment that no other test shares; how the suite is run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Two workers on two cores, each with as many threads as cores, wait for one another. Before numpy and torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A first call loads or compiles kernels, and the machine may be busy: no test fails for being slow. Examples that
+# failed are kept and tried first; where CI is set, Hypothesis draws the same examples in every run and keeps none.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None if settings.default.derandomize else DirectoryBasedExampleDatabase(ROOT / ".hypothesis/examples"),
+)
+settings.load_profile("suite")
+
+FIRST = ("test_kernels.py", "repository", "pe_cli")
+"""Below tests/, in this order, before everything else: see :func:`pytest_collection_modifyitems`."""
 
 DOMAINS = range(1, 60)
 """ROS domain ids for tests; above them lie the doctor's, and over 101 the ports of outgoing connections."""
@@ -18,7 +39,17 @@ DOMAINS = range(1, 60)
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""
-    return Path(__file__).resolve().parent.parent
+    return ROOT
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Compile first, beside what needs no kernels: then no two workers compile the same one at once."""
+
+    def rank(item: pytest.Item) -> int:
+        parts = item.path.relative_to(ROOT / "tests").parts if item.path.is_relative_to(ROOT / "tests") else ("",)
+        return FIRST.index(parts[0]) if parts[0] in FIRST else len(FIRST)
+
+    items.sort(key=rank)
 
 
 @contextlib.contextmanager

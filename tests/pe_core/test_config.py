@@ -161,7 +161,7 @@ def test_quantities_carry_unit_bounds_and_meaning() -> None:
     assert (declared.unit, declared.low, declared.high, declared.description) == ("m/s", 0.0, 2.0, "speed")
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pe_core.observation import FIXED_SIZE, NAMES, OBSTACLE_SIZE, SIZE, encode, encode_batch
 from pe_core.robot import RobotModel
 
-BOUNDED = settings(deadline=None, derandomize=True, max_examples=60)
+BOUNDED = settings(derandomize=True, max_examples=60)
 OWN = RobotModel(v_max=1.0, omega_max=2.84, radius=0.15, vcp_offset=0.05)
 OTHER = RobotModel(v_max=1.2, omega_max=2.0, radius=0.2, vcp_offset=0.07)
 

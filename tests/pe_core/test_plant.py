@@ -15,7 +15,7 @@ from pe_core.robot import RobotModel, load_robot
 from pe_core.unicycle import arc_step
 
 DT = 0.05
-BOUNDED = settings(deadline=None, derandomize=True, max_examples=40)
+BOUNDED = settings(derandomize=True, max_examples=40)
 
 
 def simulate(model: RobotModel, commands: list[tuple[float, float]], dt: float = DT) -> np.ndarray:

@@ -19,7 +19,7 @@ from pe_core.robot import (
     truncate,
 )
 
-BOUNDED = settings(deadline=None, derandomize=True, max_examples=100)
+BOUNDED = settings(derandomize=True, max_examples=100)
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 PROFILES = ("reference", "turtlebot3_burger", "turtlebot3_waffle", "turtlebot4")
 COUPLED = RobotModel(v_min=-0.1, v_max=0.2, omega_max=2.6, track=0.16, wheel_speed_max=0.21)

@@ -23,7 +23,7 @@ GAMES = [
     ("turtlebot4", "turtlebot4"),
 ]
 ROBOT, ARENA = RobotModel(), ArenaConfig()
-BOUNDED = settings(deadline=None, derandomize=True, max_examples=60)
+BOUNDED = settings(derandomize=True, max_examples=60)
 
 
 def same(a: Layout, b: Layout) -> bool:

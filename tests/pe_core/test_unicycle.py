@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 
 from pe_core.unicycle import arc_step, half_angle_sinc, wrap_angle
 
-BOUNDED = settings(deadline=None, derandomize=True, max_examples=60)
+BOUNDED = settings(derandomize=True, max_examples=60)
 
 
 def integrate(pose: tuple[float, float, float], v: float, omega: float, dt: float) -> np.ndarray:

@@ -17,7 +17,7 @@ from pe_safety.barriers import arc_coefficient, barrier_names, lag_coefficients,
 from pe_safety.parameters import SafetyParameters
 from tests.support.safety_states import DT, OPEN, ROBOT, Rows, random_arena, safe_state, values_of
 
-BOUNDED = settings(deadline=None, derandomize=True, max_examples=300)
+BOUNDED = settings(derandomize=True, max_examples=300)
 OBSTACLE = Arena(10.0, np.array([[0.0, 0.0, 1.0]]))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pe_core.config import ConfigurationError
@@ -37,7 +37,6 @@ def test_residual_of_known_motion() -> None:
     assert residual(start, nominal, observed, DT) == pytest.approx((0.2, 0.2, 0.4))
 
 
-@settings(deadline=None)  # the first call may load a kernel
 @given(pose, pose, st.tuples(*[st.floats(-3.0, 3.0)] * 3).map(np.array))
 def test_residual_and_displacement_are_inverse(start: np.ndarray, nominal: np.ndarray, d: np.ndarray) -> None:
     observed = np.array(displaced(start, nominal, d, DT))

@@ -74,7 +74,7 @@ states = st.tuples(
 )
 commands = st.tuples(st.floats(0.0, 1.0), st.floats(-2.84, 2.84))
 relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -28,7 +28,7 @@ from tests.support.safety_states import (
 FILTER = SafetyFilter(SafetyParameters(), ROBOT, ROBOT, DT)
 ALONE = SafetyFilter(SafetyParameters(), ROBOT, None, DT)
 PROFILES = ("reference", "turtlebot3_burger", "turtlebot3_waffle", "turtlebot4")
-BOUNDED = settings(deadline=None, derandomize=True, max_examples=400)
+BOUNDED = settings(derandomize=True, max_examples=400)
 
 EXTREME = st.sampled_from(
     [

@@ -66,7 +66,7 @@ class TestExactArithmetic:
         np.testing.assert_array_equal(status == qp.OPTIMAL, exists)
         np.testing.assert_allclose((u / whole)[exists], expected[exists], rtol=1e-12, atol=1e-12)
 
-    @settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
     @given(data=st.data())
     def test_any_floats_against_rational_enumeration(self, data: st.DataObject) -> None:
         m = data.draw(st.integers(0, 6))

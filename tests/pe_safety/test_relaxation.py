@@ -43,7 +43,7 @@ def lexicographic(
     return slacks, relaxed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(row, min_size=1, max_size=12), st.floats(0.0, 1.0), st.floats(-2.8, 2.8))
 def test_slack_is_the_least_of_every_level(
     drawn: list[tuple[float, float, float, int]], v: float, w: float
