@@ -15,6 +15,9 @@ NO_TESTS_COLLECTED = 5
 WORKERS = 2
 """Processes of the part that may run side by side."""
 
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
+"""A file's tests run in one process, in order: what they share (kernels, models, builds) is made once."""
+
 
 def test(
     context: typer.Context,
@@ -52,7 +55,7 @@ def _names_tests(root: Path, word: str) -> bool:
 
 def _parts(words: list[str], quick: bool) -> list[list[str]]:
     """The arguments of each pytest run. Nodes of two tests at once would starve each other on a small machine."""
-    workers = [] if _has(words, "-n", "--numprocesses") else ["-n", str(WORKERS)]
+    workers = [] if _has(words, "-n", "--numprocesses") else ["-n", str(WORKERS), *BY_FILE]
     if _has(words, "-m"):
         return [[*workers, *words]]
     if quick:

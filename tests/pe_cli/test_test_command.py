@@ -9,6 +9,7 @@ import pytest
 from pe_cli import test as command
 
 QUICK = "not integration and not slow and not system"
+WORKERS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 class Tools:
@@ -35,7 +36,7 @@ def test_whole_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tools.calls == [
         ["ruff", "check", "."],
         ["mypy"],
-        ["pytest", "-m", "not integration", "-n", "2", "-x"],
+        ["pytest", "-m", "not integration", *WORKERS, "-x"],
         ["pytest", "-m", "integration", "-x"],
     ]
 
@@ -43,7 +44,7 @@ def test_whole_suite(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_quick_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     tools = Tools()
     run(monkeypatch, tools, [], quick=True)
-    assert tools.calls[2:] == [["pytest", "-m", QUICK, "-n", "2"]]
+    assert tools.calls[2:] == [["pytest", "-m", QUICK, *WORKERS]]
 
 
 def test_own_marks_and_workers_are_respected(monkeypatch: pytest.MonkeyPatch) -> None:
