@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -105,16 +106,22 @@ def random_arena(rng: np.random.Generator, half_side: float = 2.0) -> Arena:
     return Arena(half_side, np.column_stack([xy, rng.uniform(0.2, 0.6, count)]))
 
 
+@cache
+def _usual(robot: RobotModel) -> tuple[np.ndarray, np.ndarray]:
+    """The robot as an array, and the budget, which does not depend on a state."""
+    return robot.as_array(), budget_of(robot, robot)
+
+
 def values_of(
     state: np.ndarray, arena: Arena, robot: RobotModel = ROBOT, opponent: np.ndarray | None = None
 ) -> np.ndarray:
     """h of every barrier, without the rows."""
     h = np.empty(BARRIERS_MAX)
     other = np.zeros(5) if opponent is None else opponent
-    model = robot.as_array()
+    model, budget = _usual(robot)
     n = barrier_values(
         state, other, opponent is not None, arena.half_side, arena.obstacles, len(arena.obstacles), model, model,
-        budget_of(robot, robot), h, np.empty(BARRIERS_MAX),
+        budget, h, np.empty(BARRIERS_MAX),
     )  # fmt: skip
     return h[:n].copy()
 
