@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,12 +27,18 @@ def test_every_command_has_help(command: str) -> None:
     assert "Usage:" in result.output
 
 
+def processor_time() -> float:
+    """What finished child processes have computed [s]; on a busy machine they wait longer, but compute the same."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_lists_every_command_and_comes_at_once() -> None:
     durations = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = processor_time()
         result = pe("--help")
-        durations.append(time.perf_counter() - start)
+        durations.append(processor_time() - start)
     assert result.returncode == 0
     assert all(command in result.stdout for command in COMMANDS)
     assert min(durations) < 1.0  # 0.2 s on an idle machine

@@ -157,9 +157,9 @@ def test_command_line_tells_of_a_missing_bag(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.fixture
-def waiting(tmp_path: Path) -> Any:
-    """A report process that waits for the bag in ``tmp_path``."""
-    command = [sys.executable, "-m", "pe_evaluation.report_main", str(tmp_path), "--wait", "--grace", "6"]
+def waiting(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    """A report process that waits for the bag in ``tmp_path``; its parameter: seconds until it gives up."""
+    command = [sys.executable, "-m", "pe_evaluation.report_main", str(tmp_path), "--wait", "--grace", request.param]
     path = os.pathsep.join(sys.path)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env={**os.environ, "PYTHONPATH": path})  # fmt: skip
@@ -171,6 +171,7 @@ def waiting(tmp_path: Path) -> Any:
     process.communicate()
 
 
+@pytest.mark.parametrize("waiting", ["60"], indirect=True)
 def test_it_waits_for_the_bag_and_outlives_the_launch(bag: Path, tmp_path: Path, waiting: Any) -> None:
     assert waiting.poll() is None
     waiting.send_signal(signal.SIGINT)
@@ -186,6 +187,7 @@ def test_it_waits_for_the_bag_and_outlives_the_launch(bag: Path, tmp_path: Path,
     assert (tmp_path / "report.html").exists()
 
 
+@pytest.mark.parametrize("waiting", ["1"], indirect=True)
 def test_it_reports_a_bag_that_is_never_closed(bag: Path, tmp_path: Path, waiting: Any) -> None:
     (tmp_path / "bag").mkdir()
     data = (bag / "bag.mcap").read_bytes()

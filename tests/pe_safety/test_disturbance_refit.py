@@ -162,8 +162,7 @@ def test_a_reader_never_sees_a_mixture() -> None:
     assert seen == allowed
 
 
-def test_a_refit_in_progress_does_not_hold_up_a_control_step() -> None:
-    """The longest control step beside a refit takes a small part of the refit; waiting for it would take all."""
+def share_of_a_refit_that_the_longest_step_takes() -> float:
     parameters = dataclasses.replace(PARAMETERS, background=True, evaluations=60)
     with LearnedDisturbance(ROBOT, parameters, DT, 10.0) as model:
         observe(model, 9, 0.4)
@@ -178,7 +177,18 @@ def test_a_refit_in_progress_does_not_hold_up_a_control_step() -> None:
         whole = time.perf_counter() - start
         assert model.counts.refits == 1
         assert steps > 100
-        assert longest < 0.2 * whole, f"{1e3 * longest:.1f} ms of {1e3 * whole:.1f} ms"
+        return longest / whole
+
+
+def test_a_refit_in_progress_does_not_hold_up_a_control_step() -> None:
+    """The longest control step beside a refit takes a small part of the refit; waiting for it would take all.
+
+    A step that waits does so every time; one that a busy machine held up is quicker at another try.
+    """
+    shares: list[float] = []
+    while len(shares) < 5 and not any(share < 0.2 for share in shares):
+        shares.append(share_of_a_refit_that_the_longest_step_takes())
+    assert min(shares) < 0.2, shares
 
 
 def test_only_the_newest_of_waiting_requests_is_computed() -> None:
