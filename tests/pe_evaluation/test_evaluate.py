@@ -28,6 +28,7 @@ CONTRACT = {
 class TestEpisodes:
     """What an episode is does not depend on how it is computed."""
 
+    @pytest.mark.slow
     def test_chunks_and_processes_do_not_change_an_episode(self) -> None:
         match = Match("lead", "random", seed=7)
         setup = prepare(match)

@@ -197,6 +197,7 @@ def shift(recording: Any, seconds: int) -> None:
         recording.messages[i] = (topic, kind, log_ns + seconds * 10**9, message)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_run(game: Any, tmp_path: Path) -> None:
     """Eight times the episodes take less than half as much again."""
     recording = game(episodes=1, max_time=5.0)

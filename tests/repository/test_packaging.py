@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -62,6 +63,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if name not in dropped}, **more}
 
 
+@cache
 def workspace_environment(install: Path) -> dict[str, str]:
     """What sourcing install/setup.bash sets."""
     command = ["bash", "-c", f"source '{install}/setup.bash' && env -0"]
@@ -78,12 +80,14 @@ def run_in_workspace(install: Path, program: str, cwd: Path) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_package_is_imported_from_the_install_space(install_space: Path, package: str, tmp_path: Path) -> None:
     where = run_in_workspace(install_space, f"import {package}; print({package}.__file__)", tmp_path)
     assert Path(where.strip()).is_relative_to(install_space / package)
 
 
+@pytest.mark.slow
 def test_share_holds_launch_configuration_and_models(install_space: Path, tmp_path: Path) -> None:
     share = install_space / "pe_bringup" / "share" / "pe_bringup"
     for folder in ("launch", "config", "models"):
@@ -100,6 +104,7 @@ def is_data(path: Path) -> bool:
     return path.is_file() and "__pycache__" not in path.parts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("package", "name"), [*(("pe_nodes", name) for name in NODES), ("pe_evaluation", "report")])
 def test_executable_is_there_and_its_entry_point_loads(
     install_space: Path, package: str, name: str, tmp_path: Path
