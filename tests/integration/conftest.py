@@ -21,6 +21,22 @@ from rclpy.node import Node
 from pe_nodes.child_environment import child_environment
 from pe_nodes.graph import NodeRecord
 from pe_nodes.process_launch import command_of, parameter_file
+from tests.support.patience import patience
+
+
+class Started(subprocess.Popen[str]):
+    """A process with its output in a file; waiting for it takes into account how busy the machine is."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], folder: Path, log: Path) -> None:
+        self.log = log
+        with open(log, "w") as output:
+            super().__init__(
+                command, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True, cwd=folder,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def wait(self, timeout: float | None = None) -> int:
+        return super().wait(None if timeout is None else patience(timeout))
 
 
 class Processes:
@@ -30,7 +46,7 @@ class Processes:
         self.folder = folder
         given = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         self.environment = child_environment(given)
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[Started] = []
         self._count = 0
 
     def node(
@@ -39,7 +55,7 @@ class Processes:
         namespace: str = "/pursuer",
         remappings: dict[str, str] | None = None,
         **parameters: Any,
-    ) -> subprocess.Popen[str]:
+    ) -> Started:
         """Start one node with parameters."""
         self._count += 1
         folder = self.folder / str(self._count)
@@ -47,32 +63,27 @@ class Processes:
         record = NodeRecord("pe_nodes", executable, executable, namespace, parameters, remappings or {})
         return self.start(command_of(record, parameter_file(record, folder), "info"))
 
-    def crossed(self, executable: str, role: str, **parameters: Any) -> subprocess.Popen[str]:
+    def crossed(self, executable: str, role: str, **parameters: Any) -> Started:
         """Start a node of one robot that also hears the other robot's state."""
         other = "evader" if role == "pursuer" else "pursuer"
         return self.node(executable, f"/{role}", {"opponent_state": f"/{other}/state"}, role=role, **parameters)
 
-    def launch(self, *words: str, limit: str = "") -> subprocess.Popen[str]:
+    def launch(self, *words: str, limit: str = "") -> Started:
         """Start ``./pe launch pursuit.launch.py`` with arguments; ``limit`` is a shell command run before."""
         command = [sys.executable, "-m", "pe_cli", "launch", "pursuit.launch.py", *words]
         return self.start(["bash", "-c", f'{limit}; exec "$@"', "bash", *command] if limit else command)
 
-    def start(self, command: list[str]) -> subprocess.Popen[str]:
+    def start(self, command: list[str]) -> Started:
         """Start a command; its output goes to ``output(process)``."""
         self._count += 1
-        with open(self.folder / f"{self._count}.log", "w") as log:
-            process = subprocess.Popen(
-                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT, text=True, cwd=self.folder,
-                start_new_session=True,
-            )  # fmt: skip
-        process.log = self.folder / f"{self._count}.log"  # type: ignore[attr-defined]
+        process = Started(command, self.environment, self.folder, self.folder / f"{self._count}.log")
         self._running.append(process)
         return process
 
     @staticmethod
-    def output(process: subprocess.Popen[str]) -> str:
+    def output(process: Started) -> str:
         """Everything a process has printed."""
-        return Path(process.log).read_text(errors="replace")  # type: ignore[attr-defined]
+        return process.log.read_text(errors="replace")
 
     def close(self) -> None:
         """End what is left."""
@@ -125,9 +136,9 @@ class Probe:
             self._executor.spin_once(timeout_sec=left)
 
     def until(self, condition: Callable[[], Any], limit: float, step: Callable[[], None] | None = None) -> Any:
-        """Receive until the condition holds, calling ``step`` every 50 ms; fails after ``limit`` [s]."""
-        end = time.monotonic() + limit
-        while time.monotonic() < end:
+        """Receive until the condition holds, calling ``step`` every 50 ms; fails after ``limit`` [s], if not busy."""
+        begun = time.monotonic()
+        while time.monotonic() < begun + patience(limit):
             if step is not None:
                 step()
             self.spin(0.05)

@@ -22,6 +22,7 @@ from pe_nodes.messages import odometry_values
 from pe_nodes.settings import ROLES
 from pe_safety.closed_loop import Games
 from pe_safety.parameters import load_safety
+from tests.support.patience import patience
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +42,7 @@ def stamp(message) -> int:
 
 
 def wait_for(process: subprocess.Popen, processes, text: str, limit: float) -> None:
-    end = time.monotonic() + limit
+    end = time.monotonic() + patience(limit)
     while text not in processes.output(process):
         assert process.poll() is None, processes.output(process)
         assert time.monotonic() < end, f"{text!r} did not come:\n{processes.output(process)}"
@@ -50,7 +51,7 @@ def wait_for(process: subprocess.Popen, processes, text: str, limit: float) -> N
 
 def playing(out: Path, process: subprocess.Popen, processes, limit: float = 150.0) -> None:
     """Wait until the run is being recorded and played; how long eight processes take to start is not tested."""
-    end = time.monotonic() + limit
+    end = time.monotonic() + patience(limit)
     bag = out / "bag" / "bag_0.mcap"
     while not (bag.is_file() and bag.stat().st_size > 400_000):
         assert process.poll() is None, processes.output(process)
@@ -136,9 +137,7 @@ def test_interrupted_run_stops_the_robots_and_keeps_its_bag(processes, tmp_path)
     process = processes.launch("rate:=1", "episodes:=50", f"out:={out}")
     playing(out, process, processes)
     process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    wait_for(process, processes, "all nodes have stopped", 10.0)
-    assert time.monotonic() - started < 3.0
+    wait_for(process, processes, "all nodes have stopped", 3.0)
     assert process.wait(60) == 130, processes.output(process)
     assert (out / "metrics.json").is_file() and (out / "report.html").is_file()
     messages = read(out)

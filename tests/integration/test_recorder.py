@@ -15,6 +15,7 @@ from rosbags.rosbag2 import Reader
 
 from pe_evaluation.bag import read_run
 from pe_evaluation.survey import Survey
+from tests.support.patience import patience
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +43,7 @@ def files(bag: Path) -> list[Path]:
 
 def recording(out: Path, process: subprocess.Popen, processes, count: int, limit: float = 150.0) -> None:
     """Wait until ``count`` files of the bag were begun and the last one holds messages."""
-    end = time.monotonic() + limit
+    end = time.monotonic() + patience(limit)
     while not (len(files(out / "bag")) >= count and files(out / "bag")[-1].stat().st_size > 400_000):
         assert process.poll() is None, processes.output(process)
         assert time.monotonic() < end, processes.output(process)
@@ -94,6 +95,6 @@ def test_a_killed_recorder_leaves_the_identity_and_all_but_the_last_second(proce
     assert identity["configuration_sha256"] and identity["arguments"]["episodes"] == 50
     assert survey.records[0].steps > 20
     newest = max(int(log.command.log_ns.max()) for log in read_run(out).robots.values())
-    assert 0 < killed_ns - newest < 2_000_000_000, "no more than about a second is lost"
+    assert 0 < killed_ns - newest < 1e9 * patience(2.0), "no more than about a second is lost"
     # The launcher reported what there is.
     assert json.loads((out / "metrics.json").read_text())["identity"]["seed"] == 5

@@ -20,6 +20,7 @@ from std_srvs.srv import Trigger
 
 from pe_nodes import qos
 from pe_nodes.messages import command_values, odometry_values, set_command, stamp_ns
+from tests.support.patience import patience
 
 pytestmark = pytest.mark.integration
 
@@ -89,12 +90,11 @@ def test_a_fresh_command_passes_as_the_other_type(bench):
 def test_no_fresh_command_and_zeros_come_and_go_on_coming(bench):
     bench.driving()
     bench.send()
-    bench.probe.spin(0.05)
-    passed = [at for at, message in bench.probe.received[DRIVER] if command_values(message) != ZERO][-1]
     bench.probe.spin(1.5)
-    zeros = [at for at, message in bench.probe.received[DRIVER] if command_values(message) == ZERO]
-    assert 0.1 < zeros[0] - passed < 0.35, "time-out 0.2 s, and its timer"
-    assert len(zeros) / (zeros[-1] - zeros[0]) > 20.0
+    passed = [at for at, message in bench.probe.received[DRIVER] if command_values(message) != ZERO][-1]
+    zeros = [at for at, message in bench.probe.received[DRIVER] if command_values(message) == ZERO and at > passed]
+    assert 0.1 < zeros[0] - passed < patience(0.35), "time-out 0.2 s, and its timer"
+    assert len(zeros) / (zeros[-1] - zeros[0]) > 20.0 / patience(1.0)
     said = bench.heartbeat()
     assert "no fresh command for 0.2 s" in said["message"] and int(said["expired"]) >= 1
 
@@ -120,7 +120,7 @@ def test_an_unsound_command_is_a_zero_at_once(bench, command, said):
 
 def test_a_command_that_lay_in_a_queue_does_not_pass(bench):
     bench.driving()
-    for _ in range(10):
+    for _ in range(20):  # of two that arrive while the node cannot run, the newer one is heard
         bench.send(late=0.5)
         bench.probe.spin(0.05)
     assert bench.commands()[-1] == ZERO

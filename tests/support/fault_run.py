@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +95,7 @@ class FaultRun:
     def finish(self) -> Recording:
         """End the run as a user would, and read what was recorded."""
         self.process.send_signal(signal.SIGINT)
-        end = time.monotonic() + 60.0
-        while self.process.poll() is None and time.monotonic() < end:
-            time.sleep(0.1)
-        assert self.process.returncode == 130, self.output()
+        assert self.process.wait(60) == 130, self.output()
         return Recording(self.out)
 
 
