@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import patience
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 TOOLS = "bash env cat cut sha256sum flock mkdir rm mv cp touch sed tail tr wc find grep sleep".split()
@@ -79,7 +81,7 @@ class Checkout:
 
     def run(self, *words: str, **settings: str) -> tuple[int, str, str]:
         process = self.start(*words, **settings)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=patience(30))
         return process.returncode, output, errors
 
     def calls(self, word: str) -> list[str]:
@@ -92,7 +94,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
@@ -149,7 +151,7 @@ def test_interrupted_install_says_so_and_goes_on_next_time(checkout: Checkout, n
     process = checkout.start("doctor", FAKE_PIP_SECONDS="20")
     wait_until(lambda: checkout.calls("pip"))
     os.killpg(process.pid, number)
-    output, errors = process.communicate(timeout=10)
+    output, errors = process.communicate(timeout=patience(10))
     assert process.returncode == 130 and output == ""
     assert "interrupted" in errors and "run ./pe again" in errors
     assert checkout.run("doctor")[0] == 0
@@ -193,7 +195,7 @@ def test_two_at_once_install_once(checkout: Checkout) -> None:
     first = checkout.start("doctor", FAKE_PIP_SECONDS="2")
     wait_until(lambda: checkout.calls("pip"))
     status, output, errors = checkout.run("doctor")
-    first.communicate(timeout=10)
+    first.communicate(timeout=patience(10))
     assert (status, first.returncode) == (0, 0), errors
     assert "waiting" in errors and output.startswith("cli doctor")
     assert len(checkout.calls("pip")) == 1
