@@ -190,4 +190,5 @@ def test_reasons_of_backup_are_counted_and_pooled() -> None:
     second = count_robot([BACKUP], [True], [0.0], None, [least])
     record = EpisodeRecord(0, "timeout", 5, 0.05, None, 0.1, 0, {"pursuer": first, "evader": second})
     assert summarise([record], {})["backup_reasons"] == {turning: 2, least: 2}
+    assert episode_row(record)["pursuer"]["reasons"] == {turning: 2, least: 1}
     assert summarise([], {})["backup_reasons"] == {}

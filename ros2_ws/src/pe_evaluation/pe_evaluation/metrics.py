@@ -204,9 +204,9 @@ def count_robot(
         stopped=int((tiers == STOP).sum()),
         correction_sum=float(size.sum()),
         correction_max=float(size.max(initial=0.0)),
-        reasons=Counter(
+        reasons=dict(Counter(
             reason for reason, rung in zip(reasons, tiers, strict=False) if reason and rung in (RELAXED, BACKUP)
-        ),
+        )),  # fmt: skip
         warned=int((margin < 0.0).sum()) if watched else None,
         foreseen=foreseen(margin < 0.0, bad) if watched else None,
     )
