@@ -38,7 +38,7 @@ from tests.bench.gp import Never
 from tests.bench.gp_rows_page import AXES, LEARNT, WINDOWS, window
 from tests.bench.gp_worlds import ARENA, DT, HALF_SIDE, ROBOT, Episode, Presser, draw, play, residuals
 
-SEEDS, STEPS, SECONDS = 30, 600, 15.0
+SEEDS, STEPS, SECONDS = 30, 600, 30.0
 WORLDS = ("slip", "gain", "slope", "all")
 DRIFTING = ("slope",)
 """Where the rows are also tried without turning round."""

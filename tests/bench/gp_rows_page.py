@@ -282,7 +282,12 @@ def _control(rows: Rows) -> list[str]:
     for subject in dict.fromkeys(row["subject"] for row in found):
         cells = [f"{values[subject, f'work {name}']:.0f}" for name in ("p50", "p99", "max")]
         lines.append(f"| {subject} | " + " | ".join(cells) + " |")
-    lines += ["", f"{values['refits in the thread', 'refits']:.0f} refits ran beside the second row. One refit takes "
-              f"{values['refits in the thread', 'refit, median']:.0f} ms (median, in the thread); more cases: "
-              "[gp.md](gp.md).", ""]  # fmt: skip
+    beside = "refits in the thread"
+    lines += [
+        "",
+        f"{values[beside, 'refits']:.0f} refits ran beside the second row, of {values[beside, 'refit, median']:.0f} ms "
+        f"(median); the longest of its steps took {1e-3 * values[beside, 'work max']:.1f} ms. More cases: "
+        "[gp.md](gp.md).",
+        "",
+    ]
     return lines
