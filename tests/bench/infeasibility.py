@@ -179,11 +179,13 @@ def warning_rows(model: FeasibilityModel, distribution: Distribution) -> list[Ro
     return [Row(bench=BENCH, subject="alarm", case="warning", metric=m, value=v, unit=u) for m, v, u in values]
 
 
-def provenance(distribution: Distribution, x: NDArray[np.float64], y: NDArray[np.bool_]) -> dict[str, Any]:
+def provenance(
+    revision: str | None, distribution: Distribution, x: NDArray[np.float64], y: NDArray[np.bool_]
+) -> dict[str, Any]:
     """What the last model was fitted to."""
     return {
         "command": COMMAND,
-        "git_revision": git_revision(),
+        "git_revision": revision,
         "rounds": ROUNDS,
         "games_a_round": GAMES,
         "seeds": list(range(ROUNDS)),
@@ -200,6 +202,7 @@ def provenance(distribution: Distribution, x: NDArray[np.float64], y: NDArray[np
 
 def run(json_path: Path | None = None, model_path: Path | None = None) -> list[Row]:
     """All of it; rows to ``json_path``, the last round's model to ``model_path``."""
+    revision = git_revision()  # before the files that are written here
     distribution = Distribution()
     rows, model, x, y = rounds(distribution)
     rows += compare(x, y, distribution) + warning_rows(model, distribution)
@@ -208,7 +211,7 @@ def run(json_path: Path | None = None, model_path: Path | None = None) -> list[R
         write_rows(json_path, rows)
     if model_path is not None:
         model_path.parent.mkdir(parents=True, exist_ok=True)
-        dataclasses.replace(model, provenance=provenance(distribution, x, y)).save(model_path)
+        dataclasses.replace(model, provenance=provenance(revision, distribution, x, y)).save(model_path)
     return rows
 
 
