@@ -33,6 +33,10 @@ def evaluate(
     ideal_filter: Annotated[
         bool, typer.Option("--ideal-filter", help="With --randomise: a filter that takes the world for exact.")
     ] = False,
+    feasibility: Annotated[
+        str | None,
+        typer.Option(help="Who warns of infeasible states: a name in models/feasibility, or a path; '': nobody."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes to share the episodes.", min=1)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this file.", metavar="FILE")] = None,
 ) -> None:
@@ -42,6 +46,8 @@ def evaluate(
 
     chosen = safety or ("rcbf_robust" if randomise and not ideal_filter else "rcbf")
     match = Match(pursuer, evader, chosen, scenario, robot, arena, speed_ratio, seed)
+    if feasibility is not None:
+        match = dataclasses.replace(match, feasibility=feasibility)
     if randomise:
         match = dataclasses.replace(match, randomise=scale, covered=not ideal_filter)
     raise typer.Exit(run(match, episodes, json, workers))

@@ -1,6 +1,6 @@
 """The learned disturbance: ours beside its peers, and a 20 Hz control step with and without refits beside it.
 
-    python -m tests.bench.gp [--json FILE] [--seconds S] [--figure PNG]
+    python -m tests.bench.gp [--json FILE] [--seconds S] [--control] [--figure PNG]
 
 Peers that are not installed are left out.  One thread for every linear algebra library.
 """
@@ -140,13 +140,20 @@ def measure_control(seconds: float) -> list[dict[str, Any]]:
     """Work of a control step in every case, in turn, round after round."""
     times: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in CASES}
     refits = dict.fromkeys(CASES, 0)
+    control_steps("in the caller", 1.0)  # compiles the fit: a compilation would hold the interpreter lock beside a step
+    load = [os.getloadavg()[0]]
     for round_ in range(ROUNDS):
         for name in CASES:
             print(f"gp: round {round_ + 1} of {ROUNDS}, control step, {name} ...", flush=True)
             step, done = control_steps(name, seconds)
             times[name].append(step)
             refits[name] += done
-    rows = []
+    load.append(os.getloadavg()[0])
+    rows = [
+        {"bench": "gp", "subject": "machine", "case": "20 Hz control step", "metric": f"load {when}", "value": value,
+         "unit": "1"}
+        for when, value in zip(("before", "after"), load, strict=True)
+    ]  # fmt: skip
     for name in CASES:
         for what in ("work", "predict", "lateness"):
             values = 1e6 * np.concatenate([each[what] for each in times[name]])
@@ -165,9 +172,17 @@ def measure_control(seconds: float) -> list[dict[str, Any]]:
     return rows
 
 
-def run(json_path: Path | None, seconds: float = SECONDS) -> list[dict[str, Any]]:
-    """Measure, print a table, return the rows; ``json_path`` gets them too."""
-    rows = gp_peers.measure() + measure_control(seconds)
+def run(json_path: Path | None, seconds: float = SECONDS, control: bool = False) -> list[dict[str, Any]]:
+    """Measure, print a table, return the rows; ``json_path`` gets them too.
+
+    With ``control`` only the control step is measured, and takes the place of its rows in ``json_path``.
+    """
+    if control:
+        kept = json.loads(json_path.read_text()) if json_path is not None and json_path.exists() else []
+        rows = [row for row in kept if not row["subject"].startswith(("refits: ", "machine"))]
+    else:
+        rows = gp_peers.measure()
+    rows += measure_control(seconds)
     for row in rows:
         print(f"{row['subject']:>42}  {row['case']:<48} {row['metric']:>32}  {row['value']:12.3f} {row['unit']}")
     if json_path is not None:
@@ -180,12 +195,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="length of each round of control steps")
+    parser.add_argument("--control", action="store_true", help="measure the control step alone")
     parser.add_argument("--figure", type=Path, help="draw predicted against actual residuals instead; data beside it")
     arguments = parser.parse_args()
     if arguments.figure is not None:
         gp_figure.draw(arguments.figure)
     else:
-        run(arguments.json, arguments.seconds)
+        run(arguments.json, arguments.seconds, arguments.control)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 
 from pe_safety.disturbance.model import LearnedDisturbance
 from pe_safety.disturbance.parameters import DisturbanceParameters
-from tests.bench.gp_worlds import DT, HALF_SIDE, ROBOT, play
+from tests.bench.gp_worlds import DT, HALF_SIDE, ROBOT, play, residuals
 
 WORLDS, SEED, STEPS = ("gain", "slip", "slope", "all"), 0, 400
 AXES = (0, 1, 1, 0)
@@ -46,11 +46,10 @@ def draw(path: Path) -> None:
         series = play("gp", 0.0, world, SEED, STEPS, model, keep=True).series
         data[world] = {key: [rounded(value) for value in values] for key, values in series.items()}
         mean, bound = np.array(series["mean"]), np.array(series["bound"])
-        # The residual of a step is seen at the start of the next.
-        actual = np.array([entry if entry is not None else [math.nan] * 3 for entry in series["actual"][1:]])
+        actual, lows, highs = residuals(series)
         steps = np.arange(len(actual))
         top, middle, bottom = axes[:, column]
-        low, high = (mean - bound)[:-1, axis], (mean + bound)[:-1, axis]
+        low, high = lows[:, axis], highs[:, axis]
         top.fill_between(
             steps, low, high, color="#9ecae1", alpha=0.8, lw=0, label="predicted $\\pm\\kappa\\sigma$"
         )

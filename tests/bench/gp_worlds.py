@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -113,7 +112,14 @@ class Episode:
     series: dict[str, list]
 
 
-Step = Callable[[np.ndarray, tuple[float, float], float], tuple[tuple[float, float], bool]]
+def residuals(series: dict[str, list]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Actual residuals and the band predicted for them, low and high, (n, 3); NaN where none was accepted.
+
+    The residual of a step is seen at the start of the next.
+    """
+    mean, bound = np.array(series["mean"]), np.array(series["bound"])
+    actual = np.array([entry if entry is not None else [math.nan] * 3 for entry in series["actual"][1:]])
+    return actual, (mean - bound)[:-1], (mean + bound)[:-1]
 
 
 def play(
@@ -150,7 +156,7 @@ def play(
     nobody = np.full(5, 1e3)
     violations = infeasible = escapes = unsettled = passes = 0
     least = math.inf
-    names = ("actual", "mean", "bound", "kappa", "sigma", "margin", "body")
+    names = ("actual", "mean", "bound", "kappa", "sigma", "body")
     series: dict[str, list] = {name: [] for name in names}
     for k in range(steps):
         seen = robot.state.copy()

@@ -1,35 +1,39 @@
 """``python -m tests.bench.infeasibility``: a learned boundary of infeasible states, round by round.
 
-    python -m tests.bench.infeasibility docs/results/infeasibility.json
+    python -m tests.bench.infeasibility docs/results/infeasibility.json models/feasibility/network.npz
 
 Round 0 plays games made to run into infeasible states (:mod:`pe_safety.feasibility.collect`).  Each of three rounds
 fits the classifier to everything collected so far, bends the nominal commands of new games by it, and counts: the
 games of the table are the same draws in every round, and none that was learned from.  Then a support vector machine
 (linear; RBF) and the network on the same data: area under the ROC curve, recall at fixed shares of false alarms, time
-of a prediction.
+of a prediction.  The model of the last round is the one that warns beside the filter.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from pe_core.provenance import git_revision
 from pe_core.randomisation import load_randomisation
 from pe_core.robot import load_robot
+from pe_evaluation.metrics import foreseen
 from pe_evaluation.statistics import clopper_pearson
 from pe_safety.feasibility.collect import Distribution, Games, collect
 from pe_safety.feasibility.fit import fit_network
 from pe_safety.feasibility.model import FeasibilityModel
-from pe_safety.parameters import SafetyParameters
+from pe_safety.parameters import load_safety
 from tests.bench.rows import Row, print_table, write_rows
 
 BENCH = "infeasibility"
@@ -41,14 +45,16 @@ FALSE_ALARMS = (0.01, 0.05, 0.1)
 # A support vector machine's fit grows with the square of the states.
 SVM_STATES = 6000
 PROFILES = ("reference", "turtlebot3_burger", "turtlebot3_waffle", "turtlebot4")
+EXACT, ROBUST, RANGES = "rcbf", "rcbf_robust", "turtlebot3"
 MEASURING_SEED = 1000
+COMMAND = "python -m tests.bench.infeasibility docs/results/infeasibility.json models/feasibility/network.npz"
 
 
 def play(seed: int, games: int, guard: FeasibilityModel | None, distribution: Distribution) -> Games:
     """Games between two robots of any profile, exact and covering parameters in turn."""
     robots = [load_robot(name) for name in PROFILES]
-    ranges = load_randomisation("turtlebot3")
-    return collect(robots, SafetyParameters(), ranges, distribution, seed, games, guard)
+    ranges = load_randomisation(RANGES)
+    return collect(robots, load_safety(EXACT), ranges, distribution, seed, games, guard, load_safety(ROBUST))
 
 
 def table_rows(name: str, games: Games) -> list[Row]:
@@ -151,16 +157,61 @@ def compare(x: NDArray[np.float64], y: NDArray[np.bool_], distribution: Distribu
     return rows
 
 
+def warning_rows(model: FeasibilityModel, distribution: Distribution) -> list[Row]:
+    """What the warning beside the filter says in the games of the measuring seed, without a guard."""
+    games = play(MEASURING_SEED, MEASURED, None, distribution)
+    shape = games.infeasible.shape
+    warned = (model.logits(games.features.reshape(-1, games.features.shape[-1])) > model.alarm).reshape(shape)
+    told = sum(
+        foreseen(warned[game, robot], games.infeasible[game, robot])
+        for game, robot in np.ndindex(shape[0], shape[1])
+    )
+    soon = games.infeasible.copy()
+    for ahead in range(1, HORIZON + 1):
+        soon[:, :, :-ahead] |= games.infeasible[:, :, ahead:]
+    values = [
+        ("control_steps", warned.size, "1"),
+        ("warned", int(warned.sum()), "1"),
+        ("warned_and_infeasible_within_the_horizon", int((warned & soon).sum()), "1"),
+        ("infeasible", int(games.infeasible.sum()), "1"),
+        ("infeasible_foreseen", told, "1"),
+    ]
+    return [Row(bench=BENCH, subject="alarm", case="warning", metric=m, value=v, unit=u) for m, v, u in values]
+
+
+def provenance(
+    revision: str | None, distribution: Distribution, x: NDArray[np.float64], y: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """What the last model was fitted to."""
+    return {
+        "command": COMMAND,
+        "git_revision": revision,
+        "rounds": ROUNDS,
+        "games_a_round": GAMES,
+        "seeds": list(range(ROUNDS)),
+        "distribution": dataclasses.asdict(distribution),
+        "robots": list(PROFILES),
+        "randomisation": RANGES,
+        "safety": {name: dataclasses.asdict(load_safety(name)) for name in (EXACT, ROBUST)},
+        "states": len(x),
+        "infeasible_within_the_horizon": int(y.sum()),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+    }
+
+
 def run(json_path: Path | None = None, model_path: Path | None = None) -> list[Row]:
     """All of it; rows to ``json_path``, the last round's model to ``model_path``."""
+    revision = git_revision()  # before the files that are written here
     distribution = Distribution()
     rows, model, x, y = rounds(distribution)
-    rows += compare(x, y, distribution)
+    rows += compare(x, y, distribution) + warning_rows(model, distribution)
     print_table("infeasible states", rows, list(dict.fromkeys(row["metric"] for row in rows)))
     if json_path is not None:
         write_rows(json_path, rows)
     if model_path is not None:
-        model.save(model_path)
+        model_path.parent.mkdir(parents=True, exist_ok=True)
+        dataclasses.replace(model, provenance=provenance(revision, distribution, x, y)).save(model_path)
     return rows
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -284,6 +284,23 @@ def test_near_the_wall_the_command_is_corrected(bench):
     bench.probe.until(lambda: bench.status().get("intervened") == "1", 3.0, bench.feed)
     assert bench.last()[0] < bench.nominal[0]
     assert float(bench.status()["h/wall_east"]) < 0.2
+
+
+def test_a_cornered_robot_is_warned_of(bench):
+    """The margin of the learned boundary stands in the status: positive in the open, negative in a corner."""
+    bench.begin(0.0, 0.0, 0.7)
+    bench.probe.until(lambda: bench.moves() and float(bench.status()["feasibility"]) > 0.0, 5.0, bench.feed)
+    # Inside both margins: pressed into the corner, as far as the filter lets it.
+    bench.begin(9.84, 9.84, 0.7)
+    bench.probe.until(lambda: float(bench.status().get("feasibility", "1")) < 0.0, 3.0, bench.feed)
+    warned = bench.probe.received[STATUS][-1][1].status[0]
+    assert warned.level == DiagnosticStatus.WARN
+    assert int(bench.heartbeat()["warned"]) > 0
+    # Only cycles in which the filter ran have one.
+    bench.streams = {"own", "opponent"}
+    bench.probe.until(bench.stands, 3.0, bench.feed)
+    assert bench.status()["mode"] == "stopped" and "feasibility" not in bench.status()
+    bench.begin(0.0, 0.0, 0.0)
 
 
 def test_terminated_while_moving_it_sends_zeros_last(bench):

@@ -72,6 +72,16 @@ def test_path_to_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
         paths.config_path("robots", str(tmp_path / "missing.yaml"))
 
 
+def test_boundary_by_name_and_by_path(tmp_path: Path, repository: Path) -> None:
+    assert paths.BOUNDARY in paths.boundary_names()
+    committed = paths.boundary_path(paths.BOUNDARY)
+    assert committed == repository / "models" / "feasibility" / f"{paths.BOUNDARY}.npz"
+    assert paths.boundary_path(str(committed)) == committed
+    for missing in ("nonsense", str(tmp_path / "missing.npz")):
+        with pytest.raises(ConfigurationError, match=f"'{missing}' is unknown; known: .*{paths.BOUNDARY}"):
+            paths.boundary_path(missing)
+
+
 def test_unknown_policy_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="policy 'nonsense' is unknown; known: .*lead.*lookahead"):
         paths.bundle_path("nonsense")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -93,6 +94,18 @@ class TestEpisodes:
 
 class TestSafety:
     """The filter is what keeps bodies apart, and its work is counted."""
+
+    def test_warnings_are_counted_where_a_boundary_is_asked(self) -> None:
+        watched = play(prepare(Match("ram_pursuer", "ram_evader", seed=11)), range(20))
+        blind = play(prepare(Match("ram_pursuer", "ram_evader", seed=11, feasibility="")), range(20))
+        told = [counts.warned for record in watched for counts in record.robots.values()]
+        assert all(count is not None for count in told)
+        assert 0 < sum(count or 0 for count in told) < sum(2 * record.steps for record in watched)
+        for one, other in zip(watched, blind, strict=True):
+            for role, counts in other.robots.items():
+                assert counts == dataclasses.replace(one.robots[role], warned=None, foreseen=None), "it only looks"
+        unfiltered = play(prepare(Match("lead", "lookahead", safety="none")), range(2))
+        assert unfiltered[0].robots["pursuer"].warned is None
 
     def test_no_contact_and_no_infeasible_step_with_the_filter(self) -> None:
         records = play(prepare(Match("lead", "lookahead", seed=11)), range(60))

@@ -22,6 +22,7 @@ from pe_evaluation.metrics import (
     count_robot,
     count_violations,
     episode_row,
+    foreseen,
     identity_of,
     json_safe,
     latency,
@@ -73,6 +74,34 @@ def test_counts_of_one_robot() -> None:
 def test_a_turn_on_the_spot_is_backup_but_not_infeasible_where_the_filter_says_so() -> None:
     counts = count_robot([EXACT, BACKUP, BACKUP, RELAXED], [False, True, True, True], [0.0] * 4, [0, 0, 1, math.nan])
     assert (counts.infeasible, counts.backup) == (2, 2)
+
+
+def test_a_spell_is_foreseen_by_a_warning_in_the_ten_cycles_before_it() -> None:
+    bad = np.zeros(40, bool)
+    bad[20:23] = True
+    assert foreseen(np.arange(40) == 19, bad) == 3
+    assert foreseen(np.arange(40) == 10, bad) == 3
+    assert foreseen(np.arange(40) == 9, bad) == 0
+    assert foreseen(np.arange(40) >= 20, bad) == 0, "a warning in the cycle itself comes too late"
+    bad[0] = True
+    assert foreseen(np.ones(40, bool), bad) == 3, "nothing comes before the first cycle"
+    assert foreseen([], []) == 0
+    with_gap = [False, True, False, True, True]
+    assert foreseen([True, False, False, False, False], with_gap) == 3
+
+
+def test_warnings_count_where_a_boundary_was_asked() -> None:
+    tiers, flags, sizes = [EXACT, EXACT, RELAXED, EXACT], [False, False, True, False], [0.0, 0.0, 0.3, 0.0]
+    watched = count_robot(tiers, flags, sizes, [0, 0, 1, 0], (), [0.5, -0.1, -0.2, math.nan])
+    assert (watched.warned, watched.foreseen) == (2, 1)
+    blind = count_robot(tiers, flags, sizes, [0, 0, 1, 0], (), [math.nan] * 4)
+    assert (blind.warned, blind.foreseen) == (None, None)
+    metrics = summarise([record(0, "timeout", robots={"pursuer": watched, "evader": blind})], {})
+    assert (metrics["infeasibility_warnings"], metrics["infeasible_foreseen"], metrics["infeasible"]) == (2, 1, 2)
+    assert metrics["infeasibility_warning_rate"] == 2 / 4, "of the cycles of who was watched"
+    nothing = summarise([record(0, "timeout", robots={"evader": blind})], {})
+    assert nothing["infeasibility_warnings"] is None and nothing["infeasible_foreseen"] is None
+    assert nothing["infeasibility_warning_rate"] is None
 
 
 def test_summary_by_hand() -> None:
@@ -161,4 +190,5 @@ def test_reasons_of_backup_are_counted_and_pooled() -> None:
     second = count_robot([BACKUP], [True], [0.0], None, [least])
     record = EpisodeRecord(0, "timeout", 5, 0.05, None, 0.1, 0, {"pursuer": first, "evader": second})
     assert summarise([record], {})["backup_reasons"] == {turning: 2, least: 2}
+    assert episode_row(record)["pursuer"]["reasons"] == {turning: 2, least: 1}
     assert summarise([], {})["backup_reasons"] == {}

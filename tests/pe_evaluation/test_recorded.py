@@ -163,6 +163,25 @@ def test_a_guard_that_reports_while_the_clock_stands_adds_no_steps(
     assert metrics["audit"]["cycles"] == 84
 
 
+def test_warnings_come_from_the_status(
+    game: Callable[..., Any], write_bag: Callable[..., Path], falsify: Callable[..., None], tmp_path: Path
+) -> None:
+    recording = game(episodes=1, max_time=2.0)
+    assert metrics_of(read_run(write_bag(recording, tmp_path / "old")))["infeasibility_warnings"] is None
+    rows = [row[3] for row in recording.messages if row[0] == "/evader/safety/status"]
+    for step, message in enumerate(rows):
+        pair = copy.deepcopy(message.status[0].values[0])
+        pair.key, pair.value = "feasibility", repr(-0.5 if step == 12 else 2.0)
+        message.status[0].values.append(pair)
+    for step in (20, 21, 35):
+        falsify(recording, "evader", step, "infeasible", "1")
+    metrics = metrics_of(read_run(write_bag(recording, tmp_path / "bag")))
+    assert (metrics["infeasibility_warnings"], metrics["infeasible_foreseen"], metrics["infeasible"]) == (1, 2, 3)
+    assert metrics["infeasibility_warning_rate"] == 1 / 40
+    assert metrics["per_episode"][0]["evader"]["warned"] == 1
+    assert metrics["per_episode"][0]["pursuer"]["warned"] is None
+
+
 def test_lost_samples_are_told(game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path) -> None:
     recording = game(episodes=1, max_time=2.0)
     places = [i for i, row in enumerate(recording.messages) if row[0] == "/evader/ground_truth"]

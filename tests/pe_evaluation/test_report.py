@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import os
 import re
@@ -74,6 +75,23 @@ def test_medians_of_a_long_run_stay_within_memory() -> None:
     assert found["max"] == found["evader"]["max"] == 1e3 * max(part.max() for part in parts)
     assert found["pursuer"] == {"p50": None, "max": None}
     assert sum(map(len, gathered._values.values())) <= 20_000
+
+
+def test_page_shows_warnings_of_infeasible_states(
+    game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path, out: Path
+) -> None:
+    assert "warnings of infeasible" not in (out / "report.html").read_text(), "nobody was asked there"
+    recording = game(episodes=1, max_time=1.0)
+    for topic, _, _, message in recording.messages:
+        if topic == "/pursuer/safety/status":
+            pair = copy.deepcopy(message.status[0].values[0])
+            pair.key, pair.value = "feasibility", "-1.0"
+            message.status[0].values.append(pair)
+    write_bag(recording, tmp_path / "bag")
+    report_main.build(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>warnings of infeasible QPs</td><td>20</td>" in page
+    assert "100 % of cycles; 0 of 0 infeasible QPs foreseen" in page
 
 
 def test_page_needs_no_network(out: Path) -> None:

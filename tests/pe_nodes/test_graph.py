@@ -57,6 +57,7 @@ def test_a_watchdog_needs_wall_time():
         ("scenario:=zzz", "known: "),
         ("pursuer:=nobody", "known: "),
         ("safety:=zzz", "known: rcbf"),
+        ("feasibility:=zzz", "feasibility 'zzz' is unknown; known: network"),
         ("evader:=lead", "made for role pursuer; wanted: evader"),
     ],
 )
@@ -145,7 +146,16 @@ def test_manifest_names_everything_that_ran():
     assert said["seed"] == 4 and said["bundles"]["evader"]["name"] == "flee"
     assert len(said["configuration_sha256"]) == 64 and len(said["bundles"]["pursuer"]["sha256"]) == 64
     assert said["robots"]["pursuer"]["v_max"] == 1.0 and said["safety"]["gamma"] == 0.2
+    assert said["feasibility"]["name"] == "network" and len(said["feasibility"]["sha256"]) == 64
     assert set(said["arguments"]) == {row[0] for row in launch_arguments.table()}
+
+
+def test_who_warns_is_told_to_the_safety_nodes():
+    assert by_name()["/pursuer/safety"].parameters["feasibility"] == "network"
+    nodes = by_name("feasibility:=")
+    assert nodes["/evader/safety"].parameters["feasibility"] == ""
+    said = json.loads(nodes["/evaluation_recorder"].parameters["manifest"])
+    assert said["feasibility"] == {"name": "", "sha256": None}
 
 
 def test_every_command_is_recorded_by_its_type():

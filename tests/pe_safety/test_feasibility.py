@@ -8,10 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pe_core.arena import Arena, ArenaConfig
 from pe_core.config import ConfigurationError
-from pe_core.randomisation import load_randomisation
+from pe_core.paths import BOUNDARY, boundary_path
+from pe_core.randomisation import draw, load_randomisation
 from pe_core.robot import load_robot
+from pe_core.scenario import Layout
+from pe_safety.closed_loop import Games as Batch
 from pe_safety.feasibility.collect import Distribution, Games, collect
 from pe_safety.feasibility.features import NAMES, SIZE, write_features
 from pe_safety.feasibility.fit import fit_network
@@ -19,6 +25,7 @@ from pe_safety.feasibility.model import FeasibilityModel, length, load_feasibili
 from pe_safety.feasibility.observer import FeasibilityObserver
 from pe_safety.filter import SafetyFilter
 from pe_safety.parameters import SafetyParameters
+from pe_safety.pending import PENDING_SIZE
 from tests.support.safety_states import DT, OPEN, ROBOT, budget_of
 
 HORIZON = 10
@@ -90,12 +97,21 @@ def test_same_seed_same_games() -> None:
 
 def test_file_round_trip_and_refusals(model: FeasibilityModel, tmp_path: Path) -> None:
     path = tmp_path / "model.npz"
-    model.save(path)
+    dataclasses.replace(model, provenance={"command": "by hand", "states": 3}).save(path)
     again = load_feasibility(path)
+    assert again.provenance == {"command": "by hand", "states": 3}
     np.testing.assert_array_equal(again.weights, model.weights)
     assert (again.threshold, again.horizon) == (model.threshold, model.horizon)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load_feasibility(tmp_path / "missing.npz")
+    for content in (b"", b"no archive", path.read_bytes()[:200]):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            load_feasibility(tmp_path / "bad.npz")
+    flat = model.weights.copy()
+    flat[SIZE] = 0.0
+    with pytest.raises(ConfigurationError, match="scale"):
+        FeasibilityModel(model.width, flat, 0.0, 1)
     with pytest.raises(ConfigurationError, match="shape"):
         FeasibilityModel(5, np.zeros(3), 0.0, 1)
     with pytest.raises(ValueError, match="some of both"):
@@ -122,6 +138,58 @@ def test_observer_changes_no_command(model: FeasibilityModel) -> None:
     before = filter_.step(state, (1.0, 0.3), other, OPEN).command
     observer.margin(state, other, OPEN)
     assert filter_.step(state, (1.0, 0.3), other, OPEN).command == before
+
+
+def test_the_committed_boundary_says_where_it_comes_from() -> None:
+    committed = load_feasibility(boundary_path(BOUNDARY))
+    assert committed.provenance["command"].endswith(f"models/feasibility/{BOUNDARY}.npz")
+    assert committed.provenance["states"] > 100_000 and committed.provenance["git_revision"]
+    assert committed.horizon == HORIZON
+    x, y = play(1000, 60).labelled(HORIZON)
+    warned = committed.logits(x) > committed.threshold
+    assert y.sum() > 100
+    assert warned[y].mean() > 0.8 and warned[~y].mean() < 0.25
+
+
+ANY = st.floats(allow_nan=True, allow_infinity=True)
+STATE = st.lists(ANY, min_size=5, max_size=5)
+PAIR = st.tuples(ANY, ANY)
+PLACE = st.tuples(st.floats(-20.0, 20.0), st.floats(-20.0, 20.0))
+
+
+@settings(max_examples=300, deadline=None)
+@given(STATE, STATE | st.none(), ANY, PAIR, PAIR, st.lists(ANY, min_size=PENDING_SIZE, max_size=PENDING_SIZE), PLACE)
+def test_observer_never_raises_for_data(state, opponent, age, sigma, rival, pending, place) -> None:
+    observer = FeasibilityObserver(load_feasibility(boundary_path(BOUNDARY)), SafetyParameters(), ROBOT, ROBOT, DT)
+    arena = Arena(10.0, np.array([[*place, 0.5]]))
+    margin = observer.margin(state, opponent, arena, age, sigma, rival, np.array(pending))
+    assert math.isnan(margin) or math.isfinite(margin)
+
+
+@pytest.mark.parametrize("randomised", [False, True])
+def test_a_batch_has_the_margins_that_the_observer_gives(model: FeasibilityModel, randomised: bool) -> None:
+    config, parameters = ArenaConfig(), SafetyParameters()
+    ranges = load_randomisation("turtlebot3")
+    if randomised:
+        parameters = parameters.covering(ranges)
+    rng = np.random.default_rng(2)
+    arena = Arena(config.half_side, np.array([[1.0, 2.0, 0.6]]))
+    layouts = [Layout(arena, rng.uniform(-4.0, 0.0, 3), rng.uniform(0.5, 4.0, 3)) for _ in range(6)]
+    worlds = [draw(ranges, config, (ROBOT, ROBOT), 0, i) for i in range(6)] if randomised else None
+    games = Batch(layouts, config, (ROBOT, ROBOT), (parameters, parameters), worlds)
+    for _ in range(12):
+        games.step(rng.uniform(-1.0, 1.0, (len(games.active), 2, 2)))
+    margins = games.feasibility(model)
+    assert margins.shape == (len(games.active), 2)
+    if randomised:
+        assert np.isfinite(margins).all()
+        return
+    for k, n in enumerate(games.active):
+        for r in range(2):
+            observer = FeasibilityObserver(model, parameters, ROBOT, ROBOT, DT)
+            # The reference robot answers at once: its state is that where a command begins to act.
+            own, other = games.states[n, r], games.states[n, 1 - r]
+            assert margins[k, r] == pytest.approx(observer.margin(own, other, arena), abs=1e-9)
 
 
 def test_guard_lowers_infeasibility(model: FeasibilityModel) -> None:

@@ -1,4 +1,4 @@
-"""Where configuration, launch files and policy bundles are found.
+"""Where configuration, launch files, policy bundles and other fitted models are found.
 
 In this order: ``$PE_HOME``; the checkout that holds this file; an ament prefix (``share/pe_bringup`` on
 ``AMENT_PREFIX_PATH``); the data files of an installed wheel (``share/pursuit_evasion`` under ``sys.prefix``).
@@ -13,6 +13,9 @@ from functools import cache
 from pathlib import Path
 
 from pe_core.config import ConfigurationError
+
+BOUNDARY = "network"
+"""The boundary of infeasible states that is asked where no other is named."""
 
 
 def _candidates() -> list[Path]:
@@ -87,3 +90,23 @@ def bundle_path(name: str) -> Path:
     raise ConfigurationError(
         f"policy '{name}' is unknown; known: {', '.join(bundle_names())} (or a path to a bundle directory)"
     )
+
+
+def boundary_names() -> list[str]:
+    """The names of the learned boundaries in ``models/feasibility``."""
+    return sorted(path.stem for path in (share_directory() / "models" / "feasibility").glob("*.npz"))
+
+
+def boundary_path(name: str) -> Path:
+    """The file ``models/feasibility/<name>.npz``, or ``name`` itself where it is a path to a .npz file.
+
+    Raises:
+        ConfigurationError: there is no such file; the message lists the known names.
+    """
+    path = share_directory() / "models" / "feasibility" / f"{name}.npz"
+    if name.endswith(".npz"):
+        path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    known = ", ".join(boundary_names())
+    raise ConfigurationError(f"feasibility '{name}' is unknown; known: {known} (or a path to a .npz file)")

@@ -23,14 +23,16 @@ from numpy.typing import NDArray
 from pe_core.arena import ArenaConfig, arena_of, load_arena
 from pe_core.bundle import NoiseSource, PolicyBundle, load_bundle
 from pe_core.config import ConfigurationError
-from pe_core.paths import config_names
+from pe_core.paths import BOUNDARY, boundary_path, config_names
 from pe_core.randomisation import Randomisation, WorldDraw, draw, load_randomisation
 from pe_core.robot import RobotModel, load_robot
 from pe_core.rules import check_game
 from pe_core.scenario import Layout, Scenario, load_scenario, sample_layout
 from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, EpisodeRecord, RobotCounts
+from pe_evaluation.watch import Watch
 from pe_safety.closed_loop import BACKUPS, INFEASIBLE, INTERVENTIONS, Games
 from pe_safety.disturbance.parameters import load_disturbance
+from pe_safety.feasibility.model import FeasibilityModel, load_feasibility
 from pe_safety.filter import REASONS
 from pe_safety.parameters import SafetyParameters, load_safety
 
@@ -43,6 +45,7 @@ class Match:
 
     ``randomise`` > 0 draws the world of each episode from the ranges ``randomisation``, that many times as wide; the
     filter's bounds cover them (``covered``, with ``sigmas`` deviations of the estimates) or stay as configured.
+    ``feasibility`` is the boundary that warns beside the filter, models/feasibility/<name>.npz; empty: none.
     """
 
     pursuer: str
@@ -57,6 +60,7 @@ class Match:
     randomisation: str = "turtlebot3"
     covered: bool = True
     sigmas: float = 4.0
+    feasibility: str = BOUNDARY
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.randomise) and self.randomise >= 0.0):
@@ -89,6 +93,7 @@ class Setup:
     policies: tuple[PolicyBundle, PolicyBundle]
     parameters: tuple[SafetyParameters, SafetyParameters] | None
     ranges: Randomisation | None = None
+    boundary: FeasibilityModel | None = None
 
     def identity(self) -> dict[str, Any]:
         """Hashes of the bundles and of the whole configuration."""
@@ -128,14 +133,16 @@ def prepare(match: Match) -> Setup:
         load_bundle(match.pursuer, role="pursuer", dt=config.dt),
         load_bundle(match.evader, role="evader", dt=config.dt),
     )
-    parameters = None
+    parameters, boundary = None, None
     ranges = load_randomisation(match.randomisation).scaled(match.randomise) if match.randomise > 0.0 else None
     if match.safety != "none":
         chosen = load_safety(match.safety)
         if ranges is not None and match.covered:
             chosen = chosen.covering(ranges, match.sigmas)
         parameters = (chosen, chosen)
-    return Setup(match, config, scenario, robots, policies, parameters, ranges)
+        if match.feasibility:
+            boundary = load_feasibility(boundary_path(match.feasibility))
+    return Setup(match, config, scenario, robots, policies, parameters, ranges, boundary)
 
 
 def play(setup: Setup, episodes: range) -> list[EpisodeRecord]:
@@ -143,6 +150,7 @@ def play(setup: Setup, episodes: range) -> list[EpisodeRecord]:
     config, seed = setup.config, setup.match.seed
     layouts, worlds = start(setup, episodes)
     games = Games(layouts, config, setup.robots, setup.parameters, worlds)
+    watch = None if setup.boundary is None else Watch(games, setup.boundary)
     noise = [_noise(policy, seed, episodes, config.max_steps) for policy in setup.policies]
     step = 0
     while len(games.active):
@@ -151,9 +159,13 @@ def play(setup: Setup, episodes: range) -> list[EpisodeRecord]:
             source = noise[role]
             drawn = None if source is None else source(games.active, step)
             actions[:, role] = policy.act(games.observe(role), drawn)
+        if watch is not None:
+            watch.look()
         games.step(actions)
+        if watch is not None:
+            watch.note()
         step += 1
-    return [_record(games, row, episode, seed) for row, episode in enumerate(episodes)]
+    return [_record(games, watch, row, episode, seed) for row, episode in enumerate(episodes)]
 
 
 def start(setup: Setup, episodes: range) -> tuple[list[Layout], list[WorldDraw] | None]:
@@ -241,8 +253,9 @@ def _noise(
     return draw
 
 
-def _record(games: Games, row: int, episode: int, seed: int) -> EpisodeRecord:
+def _record(games: Games, watch: Watch | None, row: int, episode: int, seed: int) -> EpisodeRecord:
     steps, dt = int(games.steps[row]), games.config.dt
+    told = [(None, None) if watch is None else watch.counts(row, r) for r in range(2)]
     captured = bool(games.captured[row])
     robots = {
         role: RobotCounts(
@@ -257,6 +270,8 @@ def _record(games: Games, row: int, episode: int, seed: int) -> EpisodeRecord:
                 for reason, count in enumerate(games.reasons[row, r])
                 if count and REASONS[reason]
             },
+            warned=told[r][0],
+            foreseen=told[r][1],
         )
         for r, role in enumerate(ROLES)
     }

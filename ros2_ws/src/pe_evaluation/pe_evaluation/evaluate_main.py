@@ -65,8 +65,11 @@ def table(match: Match, metrics: Metrics, wall: float) -> Table:
             f"{_percent(metrics['intervention_rate_evader'])}",
         ),
         ("infeasible / backup (steps)", f"{metrics['infeasible']} / {metrics['backup']}"),
-        ("wall time", f"{wall:.1f} s"),
     ]
+    if metrics["infeasibility_warnings"] is not None:
+        foreseen = f"{metrics['infeasible_foreseen']} of {metrics['infeasible']}"
+        rows.append(("warnings (steps) / infeasible foreseen", f"{metrics['infeasibility_warnings']} / {foreseen}"))
+    rows.append(("wall time", f"{wall:.1f} s"))
     for row in rows:
         out.add_row(*row)
     return out

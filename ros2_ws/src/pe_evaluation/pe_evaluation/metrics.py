@@ -6,6 +6,9 @@ An episode of n control steps has n + 1 samples of the true poses (sample 0 is t
     violation   a sample at which a body touches something: the smaller of both margins is <= 0
     intervened  a cycle in which the filter changed the command noticeably or was not exact
     infeasible  a cycle whose QP had no solution (a turn on the spot is backup, but not infeasible)
+    warned      a cycle whose state has a warning margin H_1 < 0 (``pe_safety.feasibility``)
+    foreseen    an infeasible cycle of a spell, infeasible cycles one after another, whose first one had a warning in
+                one of the ``HORIZON`` cycles before it; a warning in that cycle itself comes too late
     backup      a cycle on the backup controller; ``backup_reasons`` counts why, and why a slack was not the least
 
 Over episodes: rates of control steps are pooled over both robots; rates of episodes count finished episodes
@@ -34,11 +37,16 @@ ROLES = ("pursuer", "evader")
 CAPTURE, TIMEOUT, INTERRUPTED = "capture", "timeout", "interrupted"
 TIERS = ("exact", "relaxed", "backup", "stop")
 EXACT, RELAXED, BACKUP, STOP = range(4)
+HORIZON = 10
+"""Control steps that a warning reaches: those which the boundary was fitted to."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RobotCounts:
-    """What the filter of one robot did in one episode, in control cycles."""
+    """What the filter of one robot did in one episode, in control cycles.
+
+    ``warned`` and ``foreseen`` are None where no boundary was asked.
+    """
 
     steps: int
     interventions: int = 0
@@ -48,6 +56,8 @@ class RobotCounts:
     correction_sum: float = 0.0
     correction_max: float = 0.0
     reasons: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    warned: int | None = None
+    foreseen: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +120,9 @@ class Metrics(TypedDict, total=False):
     intervention_rate_evader: float | None
     infeasible: int
     infeasible_rate: float | None
+    infeasibility_warnings: int | None
+    infeasibility_warning_rate: float | None
+    infeasible_foreseen: int | None
     backup: int
     backup_rate: float | None
     backup_reasons: dict[str, int]
@@ -163,6 +176,7 @@ def count_robot(
     correction: ArrayLike,
     infeasible: ArrayLike | None = None,
     reasons: Iterable[str] = (),
+    feasibility: ArrayLike | None = None,
 ) -> RobotCounts:
     """The counts of one robot from its cycles.
 
@@ -172,24 +186,40 @@ def count_robot(
         correction: shape (n,), sqrt((dv/v_max)^2 + (domega/omega_max)^2).
         infeasible: shape (n,), 1 or 0, NaN where it was not said; then tiers relaxed and backup count.
         reasons: of each cycle why its tier is not exact, empty where there is none; those of a stop do not count.
+        feasibility: shape (n,), H_1 of the learned boundary, NaN where it is not known.
     """
     tiers = np.asarray(tier, dtype=np.int64)
     by_tier = (tiers == RELAXED) | (tiers == BACKUP)
     said = np.full(len(tiers), np.nan) if infeasible is None else np.asarray(infeasible, dtype=np.float64)
     size = np.asarray(correction, dtype=np.float64)
     size = size[np.isfinite(size)]
+    bad = np.where(np.isnan(said), by_tier, said > 0.5)
+    margin = np.full(len(tiers), np.nan) if feasibility is None else np.asarray(feasibility, dtype=np.float64)
+    watched = bool(np.isfinite(margin).any())
     return RobotCounts(
         steps=len(tiers),
         interventions=int(np.asarray(intervened, dtype=bool).sum()),
-        infeasible=int(np.where(np.isnan(said), by_tier, said > 0.5).sum()),
+        infeasible=int(bad.sum()),
         backup=int((tiers == BACKUP).sum()),
         stopped=int((tiers == STOP).sum()),
         correction_sum=float(size.sum()),
         correction_max=float(size.max(initial=0.0)),
-        reasons=Counter(
+        reasons=dict(Counter(
             reason for reason, rung in zip(reasons, tiers, strict=False) if reason and rung in (RELAXED, BACKUP)
-        ),
+        )),  # fmt: skip
+        warned=int((margin < 0.0).sum()) if watched else None,
+        foreseen=foreseen(margin < 0.0, bad) if watched else None,
     )
+
+
+def foreseen(warned: ArrayLike, infeasible: ArrayLike) -> int:
+    """How many cycles were foreseen; truth values of the cycles of one robot in one episode, shape (n,)."""
+    warnings, bad = np.asarray(warned, dtype=bool), np.asarray(infeasible, dtype=bool)
+    edges = np.diff(np.concatenate([[False], bad, [False]]).astype(np.int8))
+    first, end = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    before = np.concatenate([[0], np.cumsum(warnings)])
+    told = before[first] > before[np.maximum(first - HORIZON, 0)]
+    return int((end - first)[told].sum())
 
 
 def spread(values: ArrayLike) -> Spread:
@@ -226,6 +256,8 @@ def summarise(records: Sequence[EpisodeRecord], identity: Mapping[str, Any]) -> 
     low, p05, p50 = (finite(value) for value in quantiles(margins, (0.0, 0.05, 0.5)))
     interventions = sum(counts.interventions for counts in robots)
     infeasible = sum(counts.infeasible for counts in robots)
+    asked = [counts for counts in robots if counts.warned is not None]
+    warned = sum(counts.warned or 0 for counts in asked)
     backup = sum(counts.backup for counts in robots)
     return {
         "episodes": len(finished),
@@ -249,6 +281,9 @@ def summarise(records: Sequence[EpisodeRecord], identity: Mapping[str, Any]) -> 
         "intervention_rate_evader": _intervention_rate(pooled["evader"]),
         "infeasible": infeasible,
         "infeasible_rate": ratio(infeasible, control_steps),
+        "infeasibility_warnings": warned if asked else None,
+        "infeasibility_warning_rate": ratio(warned, sum(counts.steps for counts in asked)),
+        "infeasible_foreseen": sum(counts.foreseen or 0 for counts in asked) if asked else None,
         "backup": backup,
         "backup_rate": ratio(backup, control_steps),
         "backup_reasons": dict(sum((Counter(counts.reasons) for counts in robots), Counter())),

@@ -138,8 +138,9 @@ def _record(
 def _counts(status: Status) -> RobotCounts:
     intervened = status.column("intervened") > 0.5
     return count_robot(
-        status.tier, intervened, status.column("correction"), status.column("infeasible"), status.reason
-    )
+        status.tier, intervened, status.column("correction"), status.column("infeasible"), status.reason,
+        status.column("feasibility"),
+    )  # fmt: skip
 
 
 def differences(trace: Trace) -> list[str]:

@@ -158,7 +158,7 @@ def _aggregate(metrics: Metrics) -> str:
 def _episodes(records: Sequence[EpisodeRecord], detailed: set[int]) -> str:
     head = (
         "episode", "outcome", "time", "steps", "least margin", "violations",
-        "interventions<br>pursuer", "interventions<br>evader", "relaxed", "backup", "largest<br>correction",
+        "interventions<br>pursuer", "interventions<br>evader", "warned", "relaxed", "backup", "largest<br>correction",
     )  # fmt: skip
     rows = [_episode_row(record, record.index in detailed) for record in records[:ROWS_MOST]]
     table = _table(head, rows, "numbers")
@@ -182,10 +182,16 @@ def _episode_row(record: EpisodeRecord, linked: bool) -> list[str]:
         unit(record.min_margin, "m", 4),
         f'<b class="bad">{violations}</b>' if record.violations else violations,
         *(percent(ratio(count.interventions, count.steps)) for count in counts),
+        _warned(counts),
         str(sum(count.infeasible - count.backup for count in counts)),
         str(sum(count.backup for count in counts)),
         f"{max(count.correction_max for count in counts):.3f}",
     ]
+
+
+def _warned(counts: Sequence[RobotCounts]) -> str:
+    known = [count.warned for count in counts if count.warned is not None]
+    return str(sum(known)) if known else "–"
 
 
 def _detail(run: Run, trace: Trace) -> str:

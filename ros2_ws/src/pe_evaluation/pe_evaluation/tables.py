@@ -41,6 +41,12 @@ def rows_of(metrics: Metrics) -> list[tuple[str, str, str]]:
         ("infeasible QPs", number(metrics["infeasible"]), percent(metrics["infeasible_rate"])),
         ("backup controller", number(metrics["backup"]), percent(metrics["backup_rate"])),
     ]
+    if metrics["infeasibility_warnings"] is not None:
+        told = f"{percent(metrics['infeasibility_warning_rate'])} of cycles; {metrics['infeasible_foreseen']:,} of "
+        rows.insert(-1, (
+            "warnings of infeasible QPs", number(metrics["infeasibility_warnings"]),
+            told + f"{metrics['infeasible']:,} infeasible QPs foreseen",
+        ))  # fmt: skip
     if metrics["stopped"]:
         rows.append(("stopped", number(metrics["stopped"]), "control steps without valid input, or in a fault"))
     for key, name, suffix in (

@@ -12,7 +12,7 @@ from typing import Any
 
 from pe_core.arena import arena_of, load_arena
 from pe_core.bundle import load_bundle
-from pe_core.paths import share_directory
+from pe_core.paths import boundary_path, share_directory
 from pe_core.robot import RobotModel, load_robot
 from pe_core.rules import check_game
 from pe_core.scenario import load_scenario, sample_layout
@@ -27,6 +27,7 @@ from pe_nodes.manifest import manifest
 from pe_nodes.robot_models import scaled
 from pe_nodes.settings import DRIVER_TOPIC, ROLES
 from pe_safety.budget import usual_margin
+from pe_safety.feasibility.model import load_feasibility
 from pe_safety.parameters import load_safety
 
 ODOMETRY = "nav_msgs/msg/Odometry"
@@ -98,6 +99,8 @@ def check(arguments: LaunchArguments) -> Run:
         load_bundle(bundle, role, arena.dt)
     # A layout that leaves no room is refused here for the first episode, by the simulator for the others.
     sample_layout(scenario, arena, *robots, arguments.seed, arguments.first_episode)
+    if arguments.feasibility:
+        load_feasibility(boundary_path(arguments.feasibility))
     plan = load_plan(arguments.faults)
     fault_wiring.check_plan(plan, arguments)
     return Run(arguments, name, ratio, robots, plan)
@@ -185,7 +188,10 @@ def _robot(run: Run, role: str, dt: float) -> list[NodeRecord]:
             "safety",
             "safety",
             namespace,
-            common | {"profile": arguments.safety, "stamped_cmd_vel": arguments.stamped_cmd_vel} | guard,
+            common
+            | {"profile": arguments.safety, "feasibility": arguments.feasibility}
+            | {"stamped_cmd_vel": arguments.stamped_cmd_vel}
+            | guard,
             dict(opponent),
         ),
     ]

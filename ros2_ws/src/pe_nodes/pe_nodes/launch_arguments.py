@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pe_core.config import ConfigurationError, Quantity, convert, quantities, quantity
-from pe_core.paths import bundle_names, config_names
+from pe_core.paths import BOUNDARY, boundary_names, bundle_names, config_names
 from pe_nodes.settings import DEVICES, NOISE
 
 _TRUE, _FALSE = ("true", "True", "1"), ("false", "False", "0")
@@ -24,6 +24,9 @@ class LaunchArguments:
     pursuer: str = quantity("lead", description="policy bundle of the pursuer, models/<name> or a path")
     evader: str = quantity("lookahead", description="policy bundle of the evader, models/<name> or a path")
     safety: str = quantity("rcbf", description="safety filter, config/safety/<name>.yaml or a path")
+    feasibility: str = quantity(
+        BOUNDARY, description="who warns of infeasible states, models/feasibility/<name>.npz or a path; empty: nobody"
+    )
     scenario: str = quantity("random", description="scenario, config/scenarios/<name>.yaml or a path")
     robot: str = quantity("reference", description="robot profile, config/robots/<name>.yaml or a path")
     arena: str = quantity("auto", description="arena, config/arena/<name>.yaml or a path; auto: the robot's own")
@@ -85,6 +88,7 @@ _NAMED: dict[str, Callable[[], list[str]]] = {
     "pursuer": lambda: bundle_names("pursuer"),
     "evader": lambda: bundle_names("evader"),
     "safety": lambda: config_names("safety"),
+    "feasibility": boundary_names,
     "scenario": lambda: config_names("scenarios"),
     "robot": lambda: config_names("robots"),
     "arena": lambda: ["auto", *config_names("arena")],

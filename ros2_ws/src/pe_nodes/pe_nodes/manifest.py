@@ -9,6 +9,7 @@ from typing import Any
 
 from pe_core.arena import load_arena
 from pe_core.bundle import load_bundle
+from pe_core.paths import boundary_path
 from pe_core.provenance import git_revision
 from pe_core.robot import RobotModel
 from pe_core.scenario import load_scenario
@@ -40,6 +41,8 @@ def manifest(
         configuration["device"] = arguments.base
     names = {"pursuer": arguments.pursuer, "evader": arguments.evader}
     schemas = {role: load_bundle(name, role).schema for role, name in names.items()}
+    boundary = arguments.feasibility
+    digest = hashlib.sha256(boundary_path(boundary).read_bytes()).hexdigest() if boundary else None
     canonical = json.dumps(configuration, sort_keys=True)
     return {
         "git_revision": git_revision(),
@@ -51,5 +54,6 @@ def manifest(
         "arguments": dataclasses.asdict(arguments),
         "robots": profiles,
         "safety": safety,
+        "feasibility": {"name": boundary, "sha256": digest},
         "speed_ratio": speed_ratio,
     }

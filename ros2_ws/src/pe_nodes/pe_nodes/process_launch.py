@@ -177,7 +177,7 @@ def summary(metrics: dict[str, Any], out: Path) -> Table:
     """The run's numbers as a table."""
     table = Table(title=str(out), show_header=False)
     keys = ("episodes", "captures", "capture_rate", "violations", "min_margin_m", "interventions", "intervention_rate",
-            "infeasible", "backup")  # fmt: skip
+            "infeasible", "infeasibility_warnings", "backup")  # fmt: skip
     for key in keys:
         value = metrics.get(key)
         table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))

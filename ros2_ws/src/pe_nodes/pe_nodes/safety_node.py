@@ -19,6 +19,7 @@ from std_srvs.srv import Trigger
 from pe_nodes import inputs, parameters, qos
 from pe_nodes.command_output import ZERO, CommandOutput
 from pe_nodes.episode import Episode
+from pe_nodes.feasibility_warning import make_look
 from pe_nodes.game_node import GameNode
 from pe_nodes.inputs import StampedInput
 from pe_nodes.learned_disturbance import make_filter
@@ -26,11 +27,10 @@ from pe_nodes.messages import command_values, stamp_ns, state_values
 from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import models
 from pe_nodes.safety_inputs import ESTIMATOR, Mode, SafetyInputs
-from pe_nodes.safety_status import SafetyStatus, account, judge
+from pe_nodes.safety_status import UNFILTERED, Cycle, SafetyStatus, account, judge
 from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
 from pe_nodes.timing import Rate, Timing
-from pe_safety.filter import FilterResult
 from pe_safety.parameters import SafetyParameters, load_safety
 
 GRAPH_CHECK = 0.2
@@ -53,11 +53,12 @@ class SafetyNode(GameNode):
         self._sent, self._bounds = SentCommands(own.as_array(), settings.dt), chosen.as_array(settings.dt)
         self._sent.warm_up()
         self._filter = make_filter(settings, chosen, (own, opponent), heard, self._sent)
+        self._look = make_look(settings, chosen, (own, opponent))
         self._status = SafetyStatus(f"{self.get_namespace()}/safety", self.get_namespace())
         self._last_ns, self._nominal_wall = -1, 0.0
         self._mode, self._reason = Mode.WAITING, "no episode is being played"
         self._guarding = False
-        self._counts = {"interventions": 0, "relaxed": 0, "backup": 0, "guarded_by_wall_clock": 0}
+        self._counts = {"interventions": 0, "relaxed": 0, "backup": 0, "warned": 0, "guarded_by_wall_clock": 0}
         self._timing, self._rate = Timing(deadline=0.5 * settings.dt), Rate()
         command, status = (qos.kept(profile, settings.lockstep) for profile in (qos.COMMAND, qos.LATCHED))
         self._output = CommandOutput(self, settings.stamped_cmd_vel, settings.base_frame, settings.dt, profile=command)
@@ -166,12 +167,12 @@ class SafetyNode(GameNode):
             mode, reason = self._inputs.decide(now)
             if mode is Mode.ACTIVE:
                 mode, reason = Mode.STOPPED, "no new inputs while the clock stands still"
-            self._finish(now, mode, reason, ZERO, None)
+            self._finish(now, mode, reason, ZERO)
 
     def _cycle(self, stamp: int) -> None:
         mode, reason = self._inputs.decide(stamp)
         if mode is not Mode.ACTIVE:
-            self._finish(stamp, mode, reason, ZERO, None)
+            self._finish(stamp, mode, reason, ZERO)
             return
         own = self._inputs.own_at(stamp, self._sent)
         opponent, age = self._inputs.opponent_at(stamp)
@@ -184,18 +185,11 @@ class SafetyNode(GameNode):
         if not (math.isfinite(command[0]) and math.isfinite(command[1])):
             self._inputs.latch(f"the filter gave {command}")
             mode, reason, command = Mode.FAULT, self._inputs.fault, ZERO
-        self._finish(stamp, mode, reason, command, result, nominal, own, opponent)
+        look = partial(self._look, own, opponent, episode.arena, age, **known)
+        self._finish(stamp, mode, reason, command, Cycle(nominal, own, opponent, result, look))
 
     def _finish(
-        self,
-        stamp: int,
-        mode: Mode,
-        reason: str,
-        command: tuple[float, float],
-        result: FilterResult | None,
-        nominal: Any = None,
-        own: Any = None,
-        opponent: Any = None,
+        self, stamp: int, mode: Mode, reason: str, command: tuple[float, float], cycle: Cycle = UNFILTERED
     ) -> None:
         self._output.send(stamp, command)
         self._sent.add(stamp, command)
@@ -204,16 +198,17 @@ class SafetyNode(GameNode):
             self.get_logger().warning(f"{mode}: {reason}", throttle_duration_sec=2.0)
         self._mode, self._reason, self._last_ns = mode, reason, stamp
         episode = -1 if self.episode is None else self.episode.index
+        margin = cycle.look()  # only now: a warning delays no command
         self._status_publisher.publish(
-            self._status.fill(
-                stamp, mode, reason, episode, self._inputs, nominal, own, opponent, command, result
-            )
+            self._status.fill(stamp, mode, reason, episode, self._inputs, command, cycle, margin)
         )
+        result = cycle.result
         if result is not None:
             self._timing.add(time.perf_counter() - self._nominal_wall)
             self._counts["interventions"] += result.intervened
             self._counts["relaxed"] += result.tier == 1
             self._counts["backup"] += result.tier == 2
+            self._counts["warned"] += margin is not None and margin < 0.0
         self._rate.tick()
 
     # -- faults -------------------------------------------------------------------------------------------

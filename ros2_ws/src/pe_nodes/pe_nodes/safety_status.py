@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
@@ -13,7 +15,29 @@ from pe_safety.filter import FilterResult
 
 TIERS = ("exact", "relaxed", "backup")
 STOP = "stop"
+WARNING = "a state without a feasible program is near"
 _COMPONENTS = ("x", "y", "theta", "v", "omega")
+
+
+def _unseen() -> None:
+    return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cycle:
+    """What the filter was given in one cycle, and what it gave; all None where it did not run.
+
+    ``look`` gives the warning margin H_1 of that cycle, None where nobody looks.
+    """
+
+    nominal: Sequence[float] | None = None
+    own: Any = None
+    opponent: Any = None
+    result: FilterResult | None = None
+    look: Callable[[], float | None] = _unseen
+
+
+UNFILTERED = Cycle()
 
 
 class SafetyStatus:
@@ -31,14 +55,13 @@ class SafetyStatus:
         reason: str,
         episode: int,
         sources: SafetyInputs,
-        nominal: Sequence[float] | None,
-        own: Sequence[float] | None,
-        opponent: Sequence[float] | None,
         command: tuple[float, float],
-        result: FilterResult | None,
+        cycle: Cycle,
+        margin: float | None = None,
     ) -> DiagnosticArray:
-        """The message for one cycle; states are those that the filter used, ``None`` where it did not run."""
+        """The message for one cycle; ``margin``: H_1 of the learned boundary, None where nobody looked."""
         values: list[KeyValue] = []
+        nominal, result = cycle.nominal, cycle.result
         put = self._put
         tier = STOP if result is None else TIERS[result.tier]
         reason = reason or ("" if result is None else result.reason)
@@ -57,12 +80,14 @@ class SafetyStatus:
             put(values, "correction", repr(result.correction))
             put(values, "slack", repr(float(result.slack)))
             put(values, "solve_time_us", repr(1e6 * result.solve_time))
+            if margin is not None:
+                put(values, "feasibility", repr(margin))
             for name, value in result.barriers.items():
                 put(values, "h/" + name, repr(value))
                 put(values, "m/" + name, repr(result.barrier_margins[name]))
             for name, value in result.margins.items():
                 put(values, "margin/" + name, repr(value))
-        for prefix, state in (("state_", own), ("opponent_", opponent)):
+        for prefix, state in (("state_", cycle.own), ("opponent_", cycle.opponent)):
             if state is not None:
                 for name, value in zip(_COMPONENTS, state, strict=True):
                     put(values, prefix + name, repr(float(value)))
@@ -72,7 +97,10 @@ class SafetyStatus:
                 put(values, prefix + "_age_ms", repr(1e3 * source.age(stamp_ns)))
         status = self._status
         status.values = values
-        status.level = level_of(mode, tier)
+        warned = margin is not None and margin < 0.0
+        status.level = level_of(mode, tier, warned)
+        if warned and not reason:
+            reason = WARNING
         status.message = f"{mode}: {reason}" if reason else str(mode)
         set_stamp(self._message.header.stamp, stamp_ns)
         return self._message
@@ -85,11 +113,11 @@ class SafetyStatus:
         values.append(pair)
 
 
-def level_of(mode: Mode, tier: str) -> bytes:
-    """OK, WARN while a row is relaxed or the backup drives, ERROR while stopped or in fault."""
+def level_of(mode: Mode, tier: str, warned: bool = False) -> bytes:
+    """OK, WARN while a row is relaxed, the backup drives or that is expected, ERROR while stopped or in fault."""
     if mode in (Mode.STOPPED, Mode.FAULT):
         return bytes(DiagnosticStatus.ERROR)
-    if mode is Mode.ACTIVE and tier != TIERS[0]:
+    if mode is Mode.ACTIVE and (warned or tier != TIERS[0]):
         return bytes(DiagnosticStatus.WARN)
     return bytes(DiagnosticStatus.OK)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pe_core.config import ConfigurationError, check_range, quantity
+from pe_core.paths import BOUNDARY
 
 ROLES = ("pursuer", "evader")
 NOISE = ("none", "turtlebot3")
@@ -57,6 +58,9 @@ class SafetySettings(RobotSettings):
     """Parameters of the safety node beside those of the filter."""
 
     profile: str = quantity("rcbf", description="filter parameters, config/safety/<name>.yaml or a path")
+    feasibility: str = quantity(
+        BOUNDARY, description="who warns of infeasible states, models/feasibility/<name>.npz or a path; empty: nobody"
+    )
     publish_rate: float = quantity(20.0, unit="Hz", low=20.0, high=50.0, description="rate of the node's own timer")
     nominal_timeout: float = quantity(0.3, unit="s", low=0.05, high=0.5, description="older nominal command: stop")
     state_timeout: float = quantity(0.3, unit="s", low=0.05, high=0.5, description="older own state: stop")

@@ -40,6 +40,8 @@ from pe_core.unicycle import half_angle_sinc, wrap_angle
 from pe_safety.barriers import BARRIERS_MAX
 from pe_safety.budget import SIZE as BUDGET_SIZE
 from pe_safety.budget import usual_margin, write_budget
+from pe_safety.feasibility.games import margins_of_games
+from pe_safety.feasibility.model import FeasibilityModel
 from pe_safety.filter import INTERVENTION
 from pe_safety.ladder import BACKUP, EXACT, REASONS, correction_size, filter_step, is_infeasible
 from pe_safety.parameters import GAIN_ERROR, SafetyParameters
@@ -364,17 +366,33 @@ class Games:
             )  # fmt: skip
         return out
 
+    def feasibility(self, model: FeasibilityModel) -> NDArray[np.float64]:
+        """H_1 (k, 2) of both robots in the active games before the next step, as ``FeasibilityObserver`` gives it."""
+        out = np.empty((len(self.active), 2))
+        margins_of_games(
+            self.active, self.states, self._sent, self.half_side, self.obstacles, self.obstacle_count, self._models,
+            self._parameters, self.config.dt, self._worlds is not None, self._seen, self._deviations,
+            self._ages_now(), model.weights, model.width, model.alarm, out,
+        )  # fmt: skip
+        return out
+
+    def _ages_now(self) -> NDArray[np.int64]:
+        """Age (k, 2) of the opponent's state that each robot of the active games sees [control steps]."""
+        now = self.steps[self.active]
+        drawn = self._worlds is not None
+        ages = np.minimum(self._ages[self.active, now], now[:, None]) if drawn else self._ages[:, 0:0]
+        return np.ascontiguousarray(ages).reshape(-1, 2)
+
     def step(self, actions: NDArray[np.float64]) -> None:
         """One control step under ``actions`` (k, 2, 2): per role v / v_max and omega / omega_max."""
         randomised = self._worlds is not None
         now = self.steps[self.active]
-        ages = np.minimum(self._ages[self.active, now], now[:, None]) if randomised else self._ages[:, 0:0]
         last = self.states.copy() if randomised else self.states
         step_games(
             self.active, self.states, self._sent, self._acting, np.ascontiguousarray(actions), self.half_side,
             self.obstacles, self.obstacle_count, self._models, self._plants, self._gains, self._parameters,
             self._filtered, self.config.capture_radius, self.config.dt, randomised, self._seen, self._deviations,
-            np.ascontiguousarray(ages).reshape(-1, 2), self.steps, self.captured, self.min_margin, self.violations,
+            self._ages_now(), self.steps, self.captured, self.min_margin, self.violations,
             self._cycles, self.corrections,
         )  # fmt: skip
         if self._worlds is not None:

@@ -203,12 +203,13 @@ class SafetyFilter:
     ) -> None:
         age = max(age, 0.0) if math.isfinite(age) else math.inf
         write_budget(
-            self._model, self._rival, self._parameters, _deviations(deviations), _deviations(opponent_deviations),
+            self._model, self._rival, self._parameters, usable(deviations), usable(opponent_deviations),
             self._limits if pending is None else pending, age, self.dt, self._budget,
         )  # fmt: skip
 
 
-def _deviations(values: tuple[float, float]) -> tuple[float, float]:
+def usable(values: tuple[float, float]) -> tuple[float, float]:
+    """Deviations of an estimate; one that is not finite or negative counts as infinite."""
     position, heading = float(values[0]), float(values[1])
     return (
         position if position >= 0.0 and math.isfinite(position) else math.inf,

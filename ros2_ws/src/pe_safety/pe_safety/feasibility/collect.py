@@ -4,6 +4,8 @@ The filter covers only what it is told of, and these games go beyond: estimates 
 a step, by a normal deviation of ``jump`` times radius + VCP offset, dying away by a fifth a step), arenas are eight to
 twenty radii to a side with up to three obstacles, half of the games' parameters know nothing of noise, and nobody
 looks where it drives: commands held at random, full speed at the other robot, or at a point which may lie in a wall.
+In the other half the estimates have deviations, up to ``noise`` times the estimator's usual ones, and errors of that
+size that die away like jumps; their filters cover them.
 Starts are inside the safe set; with ``inside`` set they may also lie inside margins.
 """
 
@@ -18,6 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_core.arena import OBSTACLES_MAX
+from pe_core.ekf import usual_deviations
 from pe_core.plant import plant_step, state_at_actuation, stopping_pose
 from pe_core.randomisation import Randomisation
 from pe_core.randomness import generator
@@ -48,6 +51,7 @@ class Distribution:
     dt: float = 0.05
     jump_rate: float = 0.02
     jump: float = 0.3
+    noise: float = 2.0
     inside: bool = False
 
 
@@ -79,9 +83,12 @@ def collect(
     seed: int,
     games: int,
     guard: FeasibilityModel | None = None,
+    robust: SafetyParameters | None = None,
 ) -> Games:
     """Play ``games`` games, each between two robots of one profile drawn from ``robots``.
 
+    Half of them are filtered by ``parameters``, the others by ``robust`` (None: the same) with bounds that cover
+    ``ranges``.
     Game i of a seed is the same whatever ``guard`` is: only what the guard changes differs.
     """
     n, steps = games, distribution.steps
@@ -90,7 +97,10 @@ def collect(
     asked, commanded = np.zeros((n, 2, steps)), np.zeros((n, 2, steps))
     margin = np.empty(n)
     weights = np.zeros(length(1)) if guard is None else guard.weights
-    covering = parameters.covering(ranges)
+    covering = (robust or parameters).covering(ranges)
+    odometry = (ranges.position_noise / distribution.dt, ranges.heading_noise / distribution.dt)
+    pose = (ranges.pose_position_noise, ranges.pose_heading_noise)
+    usual = np.array(usual_deviations(odometry, pose, ranges.pose_every, distribution.dt))
     for i in range(n):
         rng = generator(seed, i, "feasibility")
         robot = robots[rng.integers(len(robots))]
@@ -102,16 +112,19 @@ def collect(
         obstacles[:count, 2] = robot.radius * rng.uniform(1.0, 4.0, count)
         chosen = parameters if rng.random() < 0.5 else covering
         behaviour = "cooperative" if rng.random() < 0.5 else "passive"
+        sigma = rng.uniform(0.0, distribution.noise) * usual * (chosen is covering)
         values = dataclasses.replace(chosen, opponent_behaviour=behaviour).as_array(distribution.dt)
-        states = _start(rng, model, half_side, obstacles, count, values, distribution)
+        states = _start(rng, model, half_side, obstacles, count, values, sigma, distribution)
         held = -(-steps // _HOLD)
         table = np.stack([rng.uniform(0.0, 1.0, (held, 2)), rng.uniform(-1.0, 1.0, (held, 2))], axis=2)
         jumps = rng.normal(0.0, 1.0, (steps, 2, 3)) * (rng.random((steps, 2, 1)) < distribution.jump_rate)
         jumps[:, :, :2] *= distribution.jump * (robot.radius + robot.vcp_offset)
         jumps[:, :, 2] *= 0.5 * distribution.jump
+        # With these each error has the deviation sigma.
+        jumps += math.sqrt(1.0 - _DYING**2) * sigma[[0, 0, 1]] * rng.normal(0.0, 1.0, (steps, 2, 3))
         margin[i] = _play(
             states, rng.integers(0, 3, 2), rng.uniform(-1.1, 1.1, (2, 2)) * half_side, table, jumps, half_side,
-            obstacles, count, model, values, distribution.dt, weights, 1 if guard is None else guard.width,
+            obstacles, count, model, values, sigma, distribution.dt, weights, 1 if guard is None else guard.width,
             math.inf if guard is None else guard.threshold, guard is not None, features[i], infeasible[i], asked[i],
             commanded[i],
         )  # fmt: skip
@@ -125,12 +138,14 @@ def _start(
     obstacles: NDArray[np.float64],
     count: int,
     values: NDArray[np.float64],
+    sigma: NDArray[np.float64],
     distribution: Distribution,
 ) -> NDArray[np.float64]:
     """States (2, 5) at speed, bodies apart and, unless ``inside``, every h >= 0; standing still after many tries."""
     budget, pose, pending = np.empty(BUDGET_SIZE), np.empty(5), np.empty(PENDING_SIZE)
     h, margins = np.empty(BARRIERS_MAX), np.empty(BARRIERS_MAX)
     states = np.zeros((2, 5))
+    known = (float(sigma[0]), float(sigma[1]))
     for attempt in range(2000):
         # After as many the obstacles leave no room: those that are in the way shrink to a point outside.
         if attempt % 200 == 199:
@@ -146,9 +161,7 @@ def _start(
             least = min(least, body_margin(own, other, model[RADIUS], model[RADIUS], half_side, there))
             if not distribution.inside:
                 write_steady(own[3], 0.0, model, values, distribution.dt, 0.0, pending)
-                write_budget(
-                    model, model, values, (0.0, 0.0), (0.0, 0.0), pending, 0.0, distribution.dt, budget
-                )
+                write_budget(model, model, values, known, known, pending, 0.0, distribution.dt, budget)
                 stopping_pose(own, model[LAG], pose)
                 held = barrier_values(
                     pose, other, True, half_side, obstacles, count, model, model, budget, h, margins
@@ -171,6 +184,7 @@ def _play(
     count: int,
     model: NDArray[np.float64],
     values: NDArray[np.float64],
+    sigma: NDArray[np.float64],
     dt: float,
     weights: NDArray[np.float64],
     width: int,
@@ -193,6 +207,7 @@ def _play(
     h, margins = np.empty(BARRIERS_MAX), np.empty(BARRIERS_MAX)
     undisturbed = np.zeros((3, 4))
     commands = np.empty((2, 2))
+    known = (sigma[0], sigma[1])
     least = np.inf
     for k in range(steps):
         for r in range(2):
@@ -212,7 +227,7 @@ def _play(
             v, omega = command_from_action(action_v, action_omega, model)
             asked[r, k] = v / model[V_MAX]
             write_pending(sent[r], dt, 0.0, model, values, dt, pending)
-            write_budget(model, model, values, (0.0, 0.0), (0.0, 0.0), pending, 0.0, dt, budget)
+            write_budget(model, model, values, known, known, pending, 0.0, dt, budget)
             state_at_actuation(own, sent[r], model, dt, dt, 0.0, ahead)
             stopping_pose(ahead, model[LAG], pose)
             write_features(

@@ -20,13 +20,14 @@ def fit_network(
     epochs: int = 12,
     batch: int = 1024,
     false_alarms: float = 0.15,
+    alarms: float = 0.01,
     seed: int = 0,
 ) -> FeasibilityModel:
     """A network by Adam on the cross entropy, both classes of equal weight.
 
     Args:
         features: (n, SIZE); labels: (n,), True where the QP is infeasible within ``horizon`` steps.
-        false_alarms: share of the feasible states at which the threshold lets it warn.
+        false_alarms, alarms: share of the feasible states above the threshold, and above the alarm.
 
     Raises:
         ValueError: only one class is there.
@@ -60,5 +61,5 @@ def fit_network(
     for layer in layers:
         parts += [layer.weight.detach().double().numpy().ravel(), layer.bias.detach().double().numpy()]
     model = FeasibilityModel(width, np.concatenate(parts), 0.0, horizon)
-    threshold = float(np.quantile(model.logits(features[~labels]), 1.0 - false_alarms))
-    return FeasibilityModel(width, model.weights, threshold, horizon)
+    threshold, alarm = np.quantile(model.logits(features[~labels]), (1.0 - false_alarms, 1.0 - alarms))
+    return FeasibilityModel(width, model.weights, float(threshold), horizon, float(alarm))

@@ -3,14 +3,20 @@
     z = W_3 relu(W_2 relu(W_1 (x - mean) / scale + b_1) + b_2) + b_3,    P(infeasible within the horizon) = sigmoid(z)
 
 The feasibility margin H(x) = z_0 - z, with z_0 the threshold, is a barrier-like function: H >= 0 where the state is
-taken for feasible.  Training adds a penalty where H < 0, or asks of an action that H(x+) >= 0 (:func:`bend`).
+taken for feasible.  Training adds a penalty where H < 0, or asks of an action that H(x+) >= 0 (:func:`bend`).  What is
+cheap to obey may be asked too often, a warning may not: it stands beside the filter where H_1(x) = z_1 - z < 0, with
+z_1 > z_0 the alarm.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -31,12 +37,16 @@ class FeasibilityModel:
         weights: mean and scale (SIZE each), then W, b of each layer, row by row, shape (n,).
         threshold: z_0 above which the state counts as infeasible.
         horizon: control steps that the prediction reaches.
+        alarm: z_1 above which a warning is due; infinite: never.
+        provenance: what it was fitted to and by which command, JSON-serialisable.
     """
 
     width: int
     weights: NDArray[np.float64]
     threshold: float
     horizon: int
+    alarm: float = math.inf
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         wanted = length(self.width)
@@ -44,6 +54,8 @@ class FeasibilityModel:
             raise ConfigurationError(
                 f"feasibility model: weights of shape {self.weights.shape}: allowed: ({wanted},), all finite"
             )
+        if not (self.weights[SIZE : 2 * SIZE] > 0.0).all():
+            raise ConfigurationError("feasibility model: a scale of its features is not positive")
         if not math.isfinite(self.threshold):
             raise ConfigurationError(
                 f"feasibility model: threshold = {self.threshold!r}: allowed: a finite number"
@@ -61,11 +73,15 @@ class FeasibilityModel:
         """H = z_0 - z; negative: the state will, as far as is known, have no feasible QP within the horizon."""
         return self.threshold - self.logit(features)
 
+    def warning(self, features: NDArray[np.float64]) -> float:
+        """H_1 = z_1 - z; negative: that is to be expected."""
+        return self.alarm - self.logit(features)
+
     def save(self, path: Path) -> None:
-        """Write as .npz, with the names of the features."""
+        """Write as .npz, with the names of the features and the provenance."""
         np.savez_compressed(
             path, width=self.width, weights=self.weights, threshold=self.threshold, horizon=self.horizon,
-            features=np.array(NAMES),
+            alarm=self.alarm, features=np.array(NAMES), provenance=json.dumps(self.provenance),
         )  # fmt: skip
 
 
@@ -79,11 +95,12 @@ def load_feasibility(path: Path) -> FeasibilityModel:
         with np.load(path, allow_pickle=False) as data:
             names = tuple(str(name) for name in data["features"])
             model = int(data["width"]), data["weights"], float(data["threshold"]), int(data["horizon"])
-    except (OSError, KeyError, ValueError) as error:
+            alarm, provenance = float(data["alarm"]), json.loads(str(data["provenance"]))
+    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigurationError(f"feasibility model {path}: cannot be read: {error}") from error
     if names != NAMES:
         raise ConfigurationError(f"feasibility model {path}: features {names}: allowed: {NAMES}")
-    return FeasibilityModel(*model)
+    return FeasibilityModel(*model, alarm, provenance)
 
 
 def length(width: int) -> int:

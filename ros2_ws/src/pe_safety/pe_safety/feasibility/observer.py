@@ -15,13 +15,13 @@ from pe_safety.budget import SIZE as BUDGET_SIZE
 from pe_safety.budget import write_budget
 from pe_safety.feasibility.features import SIZE, write_features
 from pe_safety.feasibility.model import FeasibilityModel
-from pe_safety.filter import CERTAIN
+from pe_safety.filter import CERTAIN, usable
 from pe_safety.parameters import SafetyParameters
 from pe_safety.pending import PENDING_SIZE, write_limits
 
 
 class FeasibilityObserver:
-    """Feasibility margins of one robot; call it after the command is sent, so that it delays none.
+    """Warning margins H_1 of one robot; call it after the command is sent, so that it delays none.
 
     Like the filter it accepts any floats and never raises for data; what is not finite gives NaN.
     """
@@ -60,23 +60,25 @@ class FeasibilityObserver:
         opponent_deviations: tuple[float, float] = CERTAIN,
         pending: NDArray[np.float64] | None = None,
     ) -> float:
-        """H(x), negative where the filter will probably find no command; arguments as ``SafetyFilter.step``."""
+        """H_1(x), negative where the filter will probably find no command; arguments as ``SafetyFilter.step``."""
         own = np.array(state, dtype=np.float64)
         present = opponent is not None and self._known
         other = np.array(opponent, dtype=np.float64) if present else np.zeros(5)
         if not (np.isfinite(own).all() and np.isfinite(other).all()):
             return math.nan
+        age = max(opponent_age, 0.0) if math.isfinite(opponent_age) else math.inf
         write_budget(
-            self._own, self._rival, self._parameters, deviations, opponent_deviations,
-            self._limits if pending is None else pending, opponent_age, self.dt, self._budget,
+            self._own, self._rival, self._parameters, usable(deviations), usable(opponent_deviations),
+            self._limits if pending is None else pending, age, self.dt, self._budget,
         )  # fmt: skip
         stopping_pose(own, self._own[LAG], self._pose)
         write_features(
             self._pose, other, present, arena.half_side, arena.obstacles, len(arena.obstacles), self._own, self._rival,
             self._parameters, self._budget, self.dt, self._features,
         )  # fmt: skip
-        return self.model.margin(self._features)
+        margin = self.model.warning(self._features)
+        return margin if math.isfinite(margin) else math.nan
 
     def probability(self, margin: float) -> float:
-        """P(infeasible within the horizon) of an H that :meth:`margin` gave."""
-        return 1.0 / (1.0 + math.exp(min(max(margin - self.model.threshold, -700.0), 700.0)))
+        """P(infeasible within the horizon) of an H_1 that :meth:`margin` gave."""
+        return 1.0 / (1.0 + math.exp(min(max(margin - self.model.alarm, -700.0), 700.0)))
