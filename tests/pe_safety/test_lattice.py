@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pe_core.arena import Arena
+from pe_core.plant import stopping_pose
 from pe_core.robot import RobotModel, executed_command, load_robot, truncate
 from pe_safety.barriers import bound_rows
+from pe_safety.filter import SafetyFilter, Tier
 from pe_safety.lattice import MET, closest_multiple
-from pe_safety.parameters import SafetyParameters
+from pe_safety.parameters import SafetyParameters, load_safety
 from pe_safety.qp import OPTIMAL, solve
-from tests.support.safety_states import DT
+from tests.support.safety_states import DT, Rows, budget_of, random_arena, safe_state
 
 WEIGHTS = np.array([150.0, 1.0])
 PARAMETERS = SafetyParameters().as_array(DT)
@@ -155,3 +158,54 @@ def test_a_multiple_further_along_is_found() -> None:
     g, b = bounded(BURGER, np.array([[-0.2, 1.0], [-0.2, -1.0]]), np.array([0.3065, -0.3035]))
     v, omega, found = closest_multiple(g, b, len(b), 0.0, 0.3051, 0.0, 0.3051, PARAMETERS, BURGER.as_array())
     assert found and (v, omega) == pytest.approx((0.02, 0.31))
+
+
+def hard_states(robot: RobotModel, n: int, seed: int) -> list[tuple[np.ndarray, np.ndarray, Arena]]:
+    """At rest and rolling, at the boundary of the safe set, over it and inside, with an opponent near by."""
+    random = np.random.default_rng(seed)
+    out: list[tuple[np.ndarray, np.ndarray, Arena]] = []
+    while len(out) < n:
+        arena = random_arena(random, 1.2)
+        state = safe_state(random, arena, bool(random.random() < 0.7), robot)
+        if state is None:
+            continue
+        state[:2] += random.normal(0.0, 0.01, 2) * (random.random() < 0.5)
+        moving = random.random() < 0.6
+        state[3:] = moving * random.uniform(0, robot.v_max), moving * random.uniform(-1, 1) * robot.omega_max
+        away, turn = robot.radius * random.uniform(2.0, 6.0), random.uniform(-math.pi, math.pi)
+        place = state[:2] + away * np.array([math.cos(turn), math.sin(turn)])
+        opponent = np.array([*place, random.uniform(-3, 3), random.uniform(0, robot.v_max), 0.0])
+        out.append((state, opponent, arena))
+    return out
+
+
+@pytest.mark.parametrize("safety", ["rcbf", "rcbf_robust"])
+@pytest.mark.parametrize("name", TURTLEBOTS)
+def test_filter_sends_the_closest_multiple_in_hard_states(name: str, safety: str) -> None:
+    """Never relaxed where a multiple meets every row; the closest of them, but for turns of a blocked robot."""
+    robot, parameters = load_robot(name), load_safety(safety)
+    filter_ = SafetyFilter(parameters, robot, robot, DT)
+    budget = budget_of(robot, robot, parameters)
+    random = np.random.default_rng(10)
+    corrected = none = 0
+    for state, opponent, arena in hard_states(robot, 1500, seed=9):
+        asked = np.array(
+            executed_command(
+                robot.v_max * random.random(), robot.omega_max * random.uniform(-1, 1), robot.as_array()
+            )
+        )
+        result = filter_.step(state, asked, opponent, arena)
+        rest = np.empty(5)
+        stopping_pose(state, robot.lag, rest)
+        rows = Rows(rest, opponent, arena, parameters, robot, budget=budget)
+        least = least_cost(robot, rows.g, rows.b, asked)
+        if least == math.inf:
+            none += 1
+            assert result.tier != Tier.EXACT
+            continue
+        assert result.tier == Tier.EXACT or "turning on the spot" in result.reason
+        if result.tier == Tier.EXACT:
+            corrected += least > 1e-9
+            assert (rows.g @ result.command - rows.b).max() <= 2.0 * MET
+            assert cost_of(result.command, asked) <= least * (1.0 + 1e-12) + 1e-15
+    assert corrected > 200 and none > 20
