@@ -15,6 +15,11 @@
              point at h = 0 of both walls, either turn takes the point over one of them while the body stays where
              it is, and without this rung it would be trapped there.  Not at all where the data is not finite.
 
+A robot with a resolution executes multiples of it (:mod:`pe_safety.lattice`).  Its command is EXACT where a multiple
+meets every row: the one closest to what is asked.  Where none does it is RELAXED, and of the multiples with which
+nothing falls further it takes the one nearest to the exact or relaxed command that it would take without a resolution;
+in driving out along the wall, the one closest to what is asked.
+
 The command is always within the robot's limits, and never the nominal one unfiltered.
 """
 
@@ -47,6 +52,7 @@ from pe_safety.barriers import (
     barrier_values,
     bound_rows,
 )
+from pe_safety.lattice import closest_multiple
 from pe_safety.parameters import WEIGHT_OMEGA, WEIGHT_V
 from pe_safety.qp import OPTIMAL, project, scale_rows
 from pe_safety.rows import barrier_rows, body_rows
@@ -65,8 +71,6 @@ _TURN_DENIED = 0.05
 _NOMINAL_MAX = 1e6
 
 _HEADINGS = 32
-# Slower speeds that are tried on the grid of the robot's resolution before it stands still.
-_SPEEDS = 64
 _BISECTIONS = 60
 
 
@@ -145,22 +149,29 @@ def filter_step(
     c = np.empty(ROWS_MAX)
     scale_rows(g, b, rows, root_v, root_w, a, c)
     y0, y1, status, i, _, _ = project(a, c, rows, asked_v * root_v, asked_omega * root_w)
+    # An untouched nominal command is returned bit for bit.
+    if i < 0:
+        v, omega = clamp_command(nominal_v, nominal_omega, model)
+    else:
+        v, omega = clamp_command(y0 / root_v, y1 / root_w, model)
+    met = status == OPTIMAL
     coarse = model[V_QUANTUM] > 0.0 or model[OMEGA_QUANTUM] > 0.0
-    if status == OPTIMAL:
-        # An untouched nominal command is returned bit for bit.
-        if i < 0:
-            v, omega = clamp_command(nominal_v, nominal_omega, model)
-        else:
-            v, omega = clamp_command(y0 / root_v, y1 / root_w, model)
-        tier, slack, kept, solved = EXACT, 0.0, True, True
-        if coarse:
-            exact_v, exact_omega = v, omega
-            v, omega, found = _snap(g, b, rows, exact_v, exact_omega, parameters, model)
-            if not found:
-                v, omega, _ = _snap(g, np.maximum(b, 0.0), rows, exact_v, exact_omega, parameters, model)
-                tier, slack = RELAXED, _violation(g, b, bounds, rows, v, omega)
-        if tier == EXACT and (i < 0 or not _turn_denied(v, omega, asked_v, asked_omega, model)):
+    exact_v, exact_omega = v, omega
+    if coarse:
+        # Also where rounding makes the QP infeasible: a multiple that meets every row is exact.
+        v, omega, met = closest_multiple(
+            g, b, rows, asked_v, asked_omega, exact_v, exact_omega, parameters, model
+        )
+    if met:
+        if i < 0 or not _turn_denied(v, omega, asked_v, asked_omega, model):
             return v, omega, EXACT, 0.0, NO_REASON
+        tier, slack, kept, solved = EXACT, 0.0, True, True
+    elif status == OPTIMAL:
+        # No multiple meets every row: as near to the escape as the resolution allows.
+        v, omega, _ = closest_multiple(
+            g, np.maximum(b, 0.0), rows, exact_v, exact_omega, exact_v, exact_omega, parameters, model
+        )
+        tier, slack, kept, solved = RELAXED, _violation(g, b, bounds, rows, v, omega), True, True
     else:
         tier, kept = RELAXED, False
         v, omega, slack, solved = _relax(
@@ -171,7 +182,9 @@ def filter_step(
             kept = _keeps_out(g, b, bounds, rows, v, omega)
             if kept and coarse:
                 # The least slack leaves a set too thin for a grid: what counts is that nothing falls further.
-                v, omega, _ = _snap(g, np.maximum(b, 0.0), rows, v, omega, parameters, model)
+                v, omega, _ = closest_multiple(
+                    g, np.maximum(b, 0.0), rows, v, omega, v, omega, parameters, model
+                )
     slow = _STANDING * model[V_MAX]
     if tier == RELAXED and abs(asked_v) > slow and not (kept and abs(v) > slow):
         held_v, held_omega = _hold(g, b, rows, asked_v, asked_omega, parameters, model)
@@ -213,54 +226,8 @@ def _hold(
         return 0.0, 0.0
     v, omega = clamp_command(y0 / root_v, y1 / root_w, model)
     if model[V_QUANTUM] > 0.0 or model[OMEGA_QUANTUM] > 0.0:
-        v, omega, _ = _snap(g, floor, rows, v, omega, parameters, model)
+        v, omega, _ = closest_multiple(g, floor, rows, nominal_v, nominal_omega, v, omega, parameters, model)
     return v, omega
-
-
-@njit(cache=True)
-def _snap(
-    g: NDArray[np.float64],
-    b: NDArray[np.float64],
-    rows: int,
-    v: float,
-    omega: float,
-    parameters: NDArray[np.float64],
-    model: NDArray[np.float64],
-) -> tuple[float, float, bool]:
-    """The command of the robot's resolution that is nearest to (v, omega) and meets every row, and whether one was
-    found; standing still where none was.
-
-    Of the two turn rates and two speeds around the command, then of ever slower speeds, the cheapest allowed.
-    """
-    low_v, step_v = _grid(v, model[V_QUANTUM])
-    low_omega, step_omega = _grid(omega, model[OMEGA_QUANTUM])
-    slower = low_v if low_v >= 0.0 else -(low_v + step_v)
-    best = math.inf
-    best_v, best_omega = 0.0, 0.0
-    for trial in range(_SPEEDS + 2):
-        if trial < 2:
-            speed = low_v + trial * step_v
-        else:
-            if best < math.inf or step_v <= 0.0 or slower < 0.5 * step_v:
-                break
-            slower = slower - step_v if trial <= _SPEEDS else 0.0
-            speed = math.copysign(round(slower / step_v) * step_v, v)
-        for turn in (low_omega, low_omega + step_omega):
-            cost = parameters[WEIGHT_V] * (speed - v) ** 2 + parameters[WEIGHT_OMEGA] * (turn - omega) ** 2
-            if cost < best and _meets(g, b, rows, speed, turn):
-                best, best_v, best_omega = cost, speed, turn
-    if best == math.inf:
-        return 0.0, 0.0, _meets(g, b, rows, 0.0, 0.0)
-    best_v, best_omega = executed_command(best_v, best_omega, model)
-    return best_v, best_omega, True
-
-
-@njit(cache=True)
-def _meets(g: NDArray[np.float64], b: NDArray[np.float64], rows: int, v: float, omega: float) -> bool:
-    for row in range(rows):
-        if g[row, 0] * v + g[row, 1] * omega > b[row] + 1e-12:
-            return False
-    return True
 
 
 @njit(cache=True)
@@ -272,15 +239,6 @@ def _violation(
     for row in range(bounds, rows):
         worst = max(worst, g[row, 0] * v + g[row, 1] * omega - b[row])
     return worst
-
-
-@njit(cache=True)
-def _grid(value: float, quantum: float) -> tuple[float, float]:
-    """The multiple of ``quantum`` at or below ``value``, and the quantum (0 where value is a multiple)."""
-    if quantum <= 0.0:
-        return value, 0.0
-    steps = math.floor(value / quantum + 1e-9)
-    return steps * quantum, quantum
 
 
 @njit(cache=True)

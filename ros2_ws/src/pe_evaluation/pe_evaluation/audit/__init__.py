@@ -9,6 +9,7 @@ the robots, and nothing that computes; it is written from the equations, not for
     margins       the margin budget
     constraints   barriers, and the rows G u <= b
     programme     the quadratic program, by enumeration; the least slack, by linear programming
+    resolution    the same over the commands of a robot with a resolution, by trying all of them
     decision      which command the ladder sends
     trace         what a bag says of every cycle
     cycle         one cycle against all of that

@@ -9,6 +9,7 @@ from pe_evaluation.audit.constraints import Scene, barrier_rows, barriers, body_
 from pe_evaluation.audit.decision import BACKUP, EXACT, RELAXED, TURNING, Decision, Ladder
 from pe_evaluation.audit.margins import Budget, budget
 from pe_evaluation.audit.motion import Commands, State, stopping_pose, wrapped
+from pe_evaluation.audit.resolution import is_coarse, is_countable
 from pe_evaluation.audit.trace import Cycle, Trace
 
 TOLERANCE = 1e-6
@@ -62,6 +63,8 @@ def check(trace: Trace, cycle: Cycle) -> Verdict:
     """Compute one cycle again."""
     if reason := _missing(cycle):
         return Verdict([], reason)
+    if is_coarse(trace.robot) and not is_countable(trace.robot):
+        return Verdict([], "its robot's commands are too many to try all of them")
     return _Check(trace, cycle).run()
 
 
@@ -126,7 +129,7 @@ class _Check:
                 # Zero but for rounding: on which side decides what is asked, and both are right.
                 values[name] = said
         rows = [*bounds(scene.robot), *body_rows(scene, values), *barrier_rows(scene, values)]
-        ladders = [Ladder(scene, rows, nominal, tip) for tip in (0.0, _TIP, -_TIP)]
+        ladders = [Ladder(scene, rows, nominal, tip, sent) for tip in (0.0, _TIP, -_TIP)]
         expected = ladders[0].decide()
         if not self._as_logged(expected):
             others = [other for ladder in ladders[1:] if self._as_logged(other := ladder.decide())]

@@ -5,7 +5,8 @@
                or, where that would let the robot not move, nothing falls further
     backup     turning on the spot
 
-A robot with a resolution is sent the cheapest multiple beside that command which meets the rows, or slower ones.
+A robot with a resolution is sent the multiple that meets every row and is closest to what was asked; where none does,
+the one nearest to the exact or relaxed command with which nothing falls further.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pe_core.robot import RobotModel
 from pe_evaluation.audit.constraints import ARENA, BODY, BOUND, COLLISION, OBSTACLE, Row, Scene
 from pe_evaluation.audit.motion import wrapped
 from pe_evaluation.audit.programme import Matrix, Pair, arrays, closest, excess, least_slack
+from pe_evaluation.audit.resolution import closest_multiple, is_coarse
 
 EXACT, RELAXED, BACKUP = "exact", "relaxed", "backup"
 TURNING = "blocked: turning on the spot as the nominal command asks"
@@ -27,8 +29,10 @@ UNSAFE = "the least relaxation would leave the safe set"
 NO_COMMAND = "no command meets the control bounds"
 HOLDING = "the least relaxation would not let it move: nothing falls further instead"
 _STANDING, _TURN_DENIED = 0.01, 0.05
-_HEADINGS, _SPEEDS = 32, 64
+_HEADINGS = 32
 _NOMINAL_MAX = 1e6
+_BLUR = 1e-6
+"""How well [m/s, rad/s] an exact or relaxed command is known, from which the nearest multiple is taken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +54,13 @@ class Ladder:
     """The rungs for one cycle.
 
     ``tip`` [m/s] is added to every right-hand side and threshold: what rounding may tip either way comes out both
-    ways with tips of either sign.
+    ways with tips of either sign.  A multiple that stands exactly on a bound, or at 0 <= 0, is not rounded: it would
+    make way for one a whole quantum off.  Of multiples that are equally close the one at ``sent`` is right.
     """
 
-    def __init__(self, scene: Scene, rows: Sequence[Row], nominal: Pair, tip: float = 0.0) -> None:
+    def __init__(
+        self, scene: Scene, rows: Sequence[Row], nominal: Pair, tip: float = 0.0, sent: Pair | None = None
+    ) -> None:
         self._scene, self._robot, self._parameters, self._tip = scene, scene.robot, scene.parameters, tip
         self._kinds = [row.kind for row in rows]
         self._g, limits = arrays(rows)
@@ -61,7 +68,9 @@ class Ladder:
         self._negative = self._soft & (limits < 0.0)
         self._b = limits + tip
         self._floor = np.maximum(limits, 0.0) + abs(tip)
-        self._nominal = nominal
+        tipped = np.where(limits < 0.0, self._b, np.maximum(self._b, 0.0))
+        self._b_multiples = np.where([kind == BOUND for kind in self._kinds], limits, tipped)
+        self._nominal, self._sent = nominal, sent
         limit = _NOMINAL_MAX
         self._asked = (min(max(nominal[0], -limit), limit), min(max(nominal[1], -limit), limit))
 
@@ -69,23 +78,23 @@ class Ladder:
         """The published ladder, from its highest rung down."""
         u = self._closest(self._g, self._b)
         slack, tier, kept = 0.0, EXACT, True
+        untouched = u == self._asked
+        u = self._nominal if untouched else u
+        if is_coarse(self._robot):
+            multiple = self._multiple(self._asked, self._b_multiples, 0.0)
+            if multiple is None and u is not None:
+                tier, multiple = RELAXED, self._multiple(u, self._floor, _BLUR) or (0.0, 0.0)
+                slack = self._violation(multiple)
+            u = multiple
         if u is not None:
-            untouched = u == self._asked
-            u = self._nominal if untouched else u
-            if self._coarse:
-                snapped = self._snap(u, self._b)
-                if snapped is None:
-                    tier, snapped = RELAXED, self._snap(u, self._floor) or (0.0, 0.0)
-                    slack = self._violation(snapped)
-                u = snapped
             if tier == EXACT and (untouched or not self._turn_denied(u)):
                 return Decision(EXACT, "", u, 0.0)
         else:
             tier = RELAXED
             u, slack = self._relax()
             kept = u is not None and float(np.max(self._approach(u), initial=-1.0)) <= 1e-9 + abs(self._tip)
-            if u is not None and kept and self._coarse:
-                u = self._snap(u, self._floor) or (0.0, 0.0)
+            if u is not None and kept and is_coarse(self._robot):
+                u = self._multiple(u, self._floor, _BLUR) or (0.0, 0.0)
         slow = _STANDING * self._robot.v_max
         moves = u is not None and kept and abs(u[0]) > slow
         if tier == RELAXED and abs(self._asked[0]) > slow and not moves:
@@ -103,12 +112,10 @@ class Ladder:
 
     @property
     def feasible(self) -> bool:
-        """Whether a command meets every row."""
+        """Whether a command that the robot can execute meets every row."""
+        if is_coarse(self._robot):
+            return self._multiple(self._asked, self._b_multiples, 0.0) is not None
         return self._closest(self._g, self._b) is not None
-
-    @property
-    def _coarse(self) -> bool:
-        return self._robot.v_quantum > 0.0 or self._robot.omega_quantum > 0.0
 
     def _closest(self, g: Matrix, b: Matrix) -> Pair | None:
         return closest(g, b, self._asked, (self._parameters.weight_v, self._parameters.weight_omega))
@@ -141,30 +148,14 @@ class Ladder:
 
     def _hold(self) -> Pair:
         held = self._closest(self._g, self._floor)
-        if held is not None and self._coarse:
-            held = self._snap(held, self._floor)
+        if held is not None and is_coarse(self._robot):
+            held = self._multiple(self._asked, self._floor, 0.0)
         return held or (0.0, 0.0)
 
-    def _snap(self, u: Pair, b: Matrix) -> Pair | None:
-        """The multiple nearest to ``u`` that meets the rows: beside it, else at the next slower speed that has one."""
-        speeds, rates = _beside(u[0], self._robot.v_quantum), _beside(u[1], self._robot.omega_quantum)
-        rings = [speeds]
-        if self._robot.v_quantum > 0.0:
-            quantum = self._robot.v_quantum
-            steps = math.floor(abs(u[0]) / quantum + (1e-9 if u[0] >= 0.0 else -1e-9))
-            slower = list(range(steps - 1, -1, -1))
-            if len(slower) >= _SPEEDS:
-                slower = [*slower[: _SPEEDS - 1], 0]
-            rings += [[math.copysign(n * quantum, u[0])] for n in slower]
+    def _multiple(self, asked: Pair, b: Matrix, blur: float) -> Pair | None:
         weights = (self._parameters.weight_v, self._parameters.weight_omega)
-        for ring in rings:
-            allowed = [(v, w) for v in ring for w in rates if excess(self._g, b, (v, w)) <= 1e-12]
-            if allowed:
-                best = min(
-                    allowed, key=lambda c: weights[0] * (c[0] - u[0]) ** 2 + weights[1] * (c[1] - u[1]) ** 2
-                )
-                return executed(best, self._robot)
-        return (0.0, 0.0) if excess(self._g, b, (0.0, 0.0)) <= 1e-12 else None
+        found = closest_multiple(self._g, b, asked, weights, self._robot, self._sent, blur)
+        return None if found is None else executed(found, self._robot)
 
     def _turn_denied(self, u: Pair) -> bool:
         """No speed is left, or none was asked for, and the turn falls short of the nominal one."""
@@ -179,14 +170,6 @@ class Ladder:
             if g[1] != 0.0 and g[1] * omega > b:
                 omega = float(b / g[1])
         return executed((0.0, omega), self._robot)
-
-
-def _beside(value: float, quantum: float) -> list[float]:
-    """The multiples of ``quantum`` below (or at) and above ``value``; itself where there is no quantum."""
-    if quantum <= 0.0:
-        return [value]
-    steps = math.floor(value / quantum + 1e-9)
-    return [steps * quantum, (steps + 1) * quantum]
 
 
 def executed(u: Pair, robot: RobotModel) -> Pair:
