@@ -63,7 +63,7 @@ def best_heading(view: View, table: NDArray[np.float64]) -> tuple[float, float]:
         hx = FAN[0, j] * view.c - FAN[1, j] * view.s
         hy = FAN[1, j] * view.c + FAN[0, j] * view.s
         free = 10.0
-        for i in range(view.count):
+        for i in range(view.known):
             along = hx * view.rx[i] + hy * view.ry[i]
             across = hx * view.ry[i] - hy * view.rx[i]
             circle = ring(view, i)
@@ -143,7 +143,7 @@ def hider(
 ) -> None:
     """Keeps an obstacle between itself and the pursuer; without a lead to any place it flees by looking ahead."""
     best, lead_there, goal_x, goal_y = -math.inf, -1.0, 0.0, 0.0
-    for i in range(view.count):
+    for i in range(view.known):
         ax, ay = view.rx[i] - view.dx, view.ry[i] - view.dy
         gap = max(math.hypot(ax, ay), 1e-9)
         circle = ring(view, i) + 1e-3

@@ -74,7 +74,7 @@ def lead_pursuit(view: View, work: NDArray[np.float64], action: NDArray[np.float
     wx, wy = detour(view, view.dx, view.dy, work)
     ahead = view.dx * wx + view.dy * wy
     covered = ahead < (1.0 - 1e-9) * distance and gx * wx + gy * wy <= 0.0
-    for i in range(view.count):
+    for i in range(view.known):
         covered = covered or math.hypot(gx - view.rx[i], gy - view.ry[i]) < ring(view, i)
     if covered:
         gx, gy = view.dx, view.dy

@@ -43,7 +43,7 @@ def ring(view: View, i: int) -> float:
 def clear(view: View, gx: float, gy: float) -> tuple[float, float]:
     """The point (gx, gy), relative to the robot, moved out of the inflated obstacle that it lies in, if any."""
     depth, deepest, gap = 0.0, -1, 1.0
-    for i in range(view.count):
+    for i in range(view.known):
         here = max(math.hypot(gx - view.rx[i], gy - view.ry[i]), 1e-9)
         if ring(view, i) - here > depth:
             depth, deepest, gap = ring(view, i) - here, i, here
@@ -69,7 +69,7 @@ def detour(view: View, gx: float, gy: float, work: NDArray[np.float64]) -> tuple
 
     Where nothing blocks the straight line, it is the straight line.  ``work``: scratch (4, 13).
     """
-    m = view.count
+    m = view.known
     distance = max(math.hypot(gx, gy), 1e-9)
     straight_x, straight_y = gx / distance, gy / distance
     first = 0
@@ -143,7 +143,7 @@ def limit_speed(view: View, v: float, omega: float, work: NDArray[np.float64]) -
     side_of[0], side_of[1], side_of[2], side_of[3] = -view.s, view.s, view.c, -view.c
     room[0], room[1] = rate * max(box - qx, 0.0), rate * max(box + qx, 0.0)
     room[2], room[3] = rate * max(box - qy, 0.0), rate * max(box + qy, 0.0)
-    last = 4 + view.count
+    last = 4 + view.known
     for k in range(4, last + 1):
         i = k - 4
         if k == last:

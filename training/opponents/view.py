@@ -17,7 +17,7 @@ OBSTACLE_ROWS = 6
 
 
 class View(NamedTuple):
-    """One observation; ``rx``, ``ry``, ``radius`` have shape (6,), of which the first ``count`` are obstacles."""
+    """One observation; ``rx``, ``ry``, ``radius`` have shape (6,), of which the first ``known`` are obstacles."""
 
     x: float
     y: float
@@ -39,7 +39,7 @@ class View(NamedTuple):
     rx: NDArray[np.float64]
     ry: NDArray[np.float64]
     radius: NDArray[np.float64]
-    count: int
+    known: int
 
 
 @njit(cache=True, nogil=True)
