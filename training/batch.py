@@ -1,8 +1,8 @@
 """N games in arrays, and the kernel that takes all of them one control step on.
 
 One call lets the opponents act, filters and moves both robots by :func:`pe_safety.closed_loop.step_games`, pays
-rewards, begins finished games anew from the table of starts and encodes what both robots then see.  It allocates
-nothing per game and holds no lock, so that threads may take a share of the games each.
+rewards, begins finished games anew from the table of starts and encodes what both robots then see.  Beside a few
+numbers of scratch it allocates nothing, and it holds no lock: threads may take a share of the games each.
 """
 
 from __future__ import annotations

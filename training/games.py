@@ -7,6 +7,7 @@ Random numbers depend on (seed, episode, step), never on the batch: game n plays
 from __future__ import annotations
 
 import dataclasses
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,6 +19,7 @@ from pe_core.randomisation import load_randomisation
 from pe_core.robot import load_robot
 from pe_core.rules import check_game
 from pe_core.scenario import load_scenario
+from pe_safety.disturbance.parameters import load_disturbance
 from pe_safety.parameters import SafetyParameters, load_safety
 from pe_safety.pending import history_rows
 from training.batch import Batch, Rules, begin_all, empty_batch, step_batch
@@ -52,10 +54,14 @@ class Task:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.starts < 1 or self.seed < 0 or self.randomise < 0.0:
+        if self.starts < 1 or self.seed < 0 or not 0.0 <= self.randomise < math.inf:
             raise ConfigurationError(
                 f"starts = {self.starts!r}, seed = {self.seed!r}, randomise = {self.randomise!r}: allowed: at least "
                 "1, 0 and 0"
+            )
+        if load_disturbance(self.safety) is not None:
+            raise ConfigurationError(
+                f"safety = '{self.safety}': learns while it drives, which games played in one batch do not"
             )
 
 

@@ -85,3 +85,5 @@ def test_what_makes_no_sense_is_refused() -> None:
         BatchedGames(Task(evader="lead", starts=1), 1)
     with pytest.raises(ConfigurationError, match="starts"):
         Task(starts=0)
+    with pytest.raises(ConfigurationError, match="learns while it drives"):
+        Task(safety="rcbf_gp")
