@@ -16,6 +16,7 @@ class Suite(StrEnum):
 
     QP = "qp"
     CONTROL_LOOP = "control-loop"
+    TRAINING = "training"
     ENDURANCE = "endurance"
     RANDOMISED = "randomised"
     ALL = "all"
@@ -32,6 +33,7 @@ def bench(
 ) -> None:
     """Measure our solver and control loop beside their peers, in the same run on the same machine.
 
+    training steps many games at once, filters and opponent included; it wants two cores to itself.
     endurance is a long run through the nodes; with --json its page and figure are written beside the file.
     randomised plays 20,000 episodes in which robots, sensors and maps differ from what the filter believes.
     """

@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """For each of our packages, which others of ours it may import."""
 
 ROS = {"rclpy", "tf2_ros", "rosgraph_msgs", "std_srvs", "builtin_interfaces", "rcl_interfaces", "action_msgs"}
-GYMNASIUM = {"gymnasium", "gym"}
+GYMNASIUM = {"gymnasium", "gym", "pettingzoo"}
 LAUNCH = {"launch", "launch_ros"}
 
 
@@ -76,6 +76,12 @@ def test_launch_is_imported_only_when_a_launch_file_runs() -> None:
         ("pe_evaluation", "std_msgs", False),
         ("pe_cli", "pe_nodes", True),
         ("pe_core", "gymnasium", False),
+        ("training", "gymnasium", True),
+        ("training", "pe_safety", True),
+        ("training", "pe_evaluation", False),
+        ("training", "rclpy", False),
+        ("pe_evaluation", "training", False),
+        ("pe_evaluation", "pettingzoo", False),
     ],
 )
 def test_the_rules_themselves(package: str, name: str, allowed: bool) -> None:

@@ -128,7 +128,7 @@ def test_wheel_carries_packages_and_data(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("pursuit_evasion-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     share = f"{wheel.name.removesuffix('-py3-none-any.whl')}.data/data/share/pursuit_evasion"
-    for package in (*PACKAGES, "pe_cli"):
+    for package in (*PACKAGES, "pe_cli", "training", "training/opponents"):
         assert f"{package}/__init__.py" in names
     assert "pe_core/scripted/__init__.py" in names
     for path in ("config/arena/reference.yaml", "launch/pursuit.launch.py", "models/lead/bundle.json"):

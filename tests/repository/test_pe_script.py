@@ -123,7 +123,7 @@ def test_wheels_are_spared_their_second_start(checkout: Checkout) -> None:
     assert complete == "1"
 
 
-@pytest.mark.parametrize("extra", ["test", "bench", "falsify"])
+@pytest.mark.parametrize("extra", ["test", "bench", "falsify", "train"])
 def test_extra_is_installed_when_it_is_needed(checkout: Checkout, extra: str) -> None:
     checkout.run("doctor")
     for _ in range(2):

@@ -1,0 +1,185 @@
+"""Many games at once, for learning: the batched environment.
+
+The learner gives the actions of the roles that no scripted opponent plays; a finished game begins anew by itself.
+Random numbers depend on (seed, episode, step), never on the batch: game n plays episodes n, n + N, n + 2 N ...
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_core.arena import arena_of, load_arena
+from pe_core.config import ConfigurationError
+from pe_core.randomisation import load_randomisation
+from pe_core.robot import load_robot
+from pe_core.rules import check_game
+from pe_core.scenario import load_scenario
+from pe_safety.disturbance.parameters import load_disturbance
+from pe_safety.parameters import SafetyParameters, load_safety
+from pe_safety.pending import history_rows
+from training.batch import Batch, Rules, begin_all, empty_batch, step_batch
+from training.opponents.play import GIVEN, number_of
+from training.rewards import Rewards, load_rewards
+from training.starts import delay_rows, deviations_of, draw_starts
+
+ROLES = ("pursuer", "evader")
+LEARNER = "learner"
+SIGMAS = 4.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is played: a scripted policy or ``learner`` for each role, and the names of configurations.
+
+    ``safety`` is a filter or ``none``; ``randomise`` > 0 draws worlds from ``randomisation``, that many times as
+    wide, which the filters' bounds then cover; ``starts`` is the number of different starts.
+    """
+
+    pursuer: str = LEARNER
+    evader: str = "lookahead"
+    safety: str = "rcbf"
+    scenario: str = "random"
+    robot: str = "reference"
+    arena: str = "auto"
+    speed_ratio: float | None = None
+    rewards: str = "reference"
+    randomise: float = 0.0
+    randomisation: str = "turtlebot3"
+    starts: int = 4096
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.starts < 1 or self.seed < 0 or not 0.0 <= self.randomise < math.inf:
+            raise ConfigurationError(
+                f"starts = {self.starts!r}, seed = {self.seed!r}, randomise = {self.randomise!r}: allowed: at least "
+                "1, 0 and 0"
+            )
+        if load_disturbance(self.safety) is not None:
+            raise ConfigurationError(
+                f"safety = '{self.safety}': learns while it drives, which games played in one batch do not"
+            )
+
+
+class BatchedGames:
+    """``games`` games of a task, stepped together over ``threads`` threads.
+
+    Attributes:
+        batch: the arrays of all games (``training.batch.Batch``): observations, rewards, ended and so on after each
+            :meth:`step`, overwritten by the next.
+    """
+
+    def __init__(self, task: Task, games: int, threads: int = 1, rewards: Rewards | None = None) -> None:
+        """Load what ``task`` names, draw the starts and begin every game.
+
+        Raises:
+            ConfigurationError: a name is unknown or the game makes no sense.
+        """
+        if not 1 <= threads <= games:
+            raise ConfigurationError(
+                f"games = {games!r}, threads = {threads!r}: allowed: 1 <= threads <= games"
+            )
+        self.task = task
+        self.config = load_arena(arena_of(task.arena, task.robot))
+        scenario, base = load_scenario(task.scenario), load_robot(task.robot)
+        ratio = scenario.speed_ratio if task.speed_ratio is None else task.speed_ratio
+        self.robots = (base, base if ratio == 1.0 else base.with_speed_ratio(ratio))
+        check_game(self.config, *self.robots)
+        ranges = (
+            load_randomisation(task.randomisation).scaled(task.randomise) if task.randomise > 0.0 else None
+        )
+        filtered = task.safety != "none"
+        chosen = load_safety(task.safety) if filtered else SafetyParameters()
+        if ranges is not None:
+            chosen = chosen.covering(ranges, SIGMAS)
+        parameters = np.stack([chosen.as_array(self.config.dt)] * 2)
+        players = (task.pursuer, task.evader)
+        opponents = [
+            GIVEN if name == LEARNER else number_of(name, role)
+            for name, role in zip(players, ROLES, strict=True)
+        ]
+        self.learners = tuple(r for r in range(2) if opponents[r] == GIVEN)
+        age = 0 if ranges is None else int(ranges.opponent_age / self.config.dt + 1e-9)
+        numbers = [
+            self.config.capture_radius,
+            self.config.dt,
+            self.config.max_steps,
+            float(ranges is not None),
+            1 if ranges is None else ranges.pose_every,
+            age,
+            task.seed,
+            games,
+        ]
+        self._rules = Rules(
+            numbers=np.array(numbers, dtype=np.float64),
+            deviation=np.zeros(4) if ranges is None else deviations_of(ranges, self.config.dt),
+            weights=(rewards or load_rewards(task.rewards)).as_array(),
+            parameters=parameters,
+            filtered=np.array([filtered, filtered]),
+            opponents=np.array(opponents),
+        )
+        self._starts = draw_starts(
+            scenario,
+            self.config,
+            self.robots,
+            parameters,
+            (filtered, filtered),
+            ranges,
+            task.seed,
+            task.starts,
+        )
+        delay = max(robot.delay for robot in self.robots)
+        if ranges is not None:
+            delay = max(delay, ranges.delay)
+        history = max(
+            delay_rows(delay, self.config.dt), history_rows(self._starts.models, parameters, self.config.dt)
+        )
+        width = self._starts.models.shape[2]
+        self.batch = empty_batch(games, history, age + 1, width, 0)
+        edges = np.linspace(0, games, threads + 1).astype(int)
+        self._shares = [
+            Batch._make(array[low:high] for array in self.batch)
+            for low, high in zip(edges, edges[1:], strict=False)
+        ]
+        self._active = [np.arange(len(share.episode)) for share in self._shares]
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.reset()
+
+    def __len__(self) -> int:
+        return len(self.batch.episode)
+
+    def reset(self, first: int = 0) -> None:
+        """Begin every game anew; game n plays episode ``first`` + n."""
+        self.batch.episode[:] = np.arange(first, first + len(self))
+        begin_all(self.batch, self._starts, self._rules)
+
+    def observe(self, role: int) -> NDArray[np.float64]:
+        """What robot ``role`` of each game sees, (N, SIZE): a view."""
+        return self.batch.observations[:, role]
+
+    def step(self, actions: NDArray[np.float64], role: int | None = None) -> Batch:
+        """One control step under ``actions``: (N, 2, 2) of both roles, or (N, 2) of ``role`` alone.
+
+        Actions of scripted roles are overwritten by what they do.
+        """
+        if role is None:
+            self.batch.actions[:] = actions
+        else:
+            self.batch.actions[:, role] = actions
+        if self._pool is None:
+            step_batch(self.batch, self._starts, self._rules, self._active[0])
+        else:
+            list(self._pool.map(self._step_share, range(len(self._shares))))
+        return self.batch
+
+    def _step_share(self, k: int) -> None:
+        step_batch(self._shares[k], self._starts, self._rules, self._active[k])
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
