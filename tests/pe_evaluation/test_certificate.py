@@ -27,10 +27,12 @@ from pe_evaluation.audit.cycle import RELAXED_TOLERANCE, TOLERANCE
 from pe_evaluation.audit.decision import Decision, Ladder
 from pe_evaluation.audit.margins import budget
 from pe_evaluation.audit.motion import Commands, deviations, stopping_pose
+from pe_evaluation.audit.pending import pending
 from pe_evaluation.audit.programme import closest
 from pe_nodes.sent_commands import SentCommands
 from pe_safety.filter import FilterResult, SafetyFilter
 from pe_safety.parameters import SafetyParameters, load_safety
+from pe_safety.pending import PENDING_SIZE, write_pending
 from pe_safety.qp import OPTIMAL, solve
 
 DT = 0.05
@@ -66,7 +68,9 @@ class Situation:
     nominal: tuple[float, float]
     age: float
     deviations: tuple[tuple[float, float], tuple[float, float]]
-    peaks: tuple[float, float]
+    commands: list[tuple[float, float]]
+    since: float
+    state_age: float
 
 
 @st.composite
@@ -90,24 +94,29 @@ def situations(draw: st.DrawFn) -> Situation:
         draw(st.floats(min(robot.v_min, 0.0), 1.2 * robot.v_max)), 1.2 * draw(share) * robot.omega_max,
     )  # fmt: skip
     spread = st.tuples(st.floats(0.0, 0.03), st.floats(0.0, 0.05))
-    peaks = (
-        max(abs(own[3]), draw(st.floats(0.0, robot.v_max))), max(abs(own[4]), draw(st.floats(0.0, robot.omega_max))),
-    )  # fmt: skip
+    command = st.tuples(st.floats(robot.v_min, robot.v_max), share.map(lambda value: value * robot.omega_max))
+    commands = draw(st.lists(st.one_of(st.just((0.0, 0.0)), st.just((own[3], own[4])), command), max_size=12))
     return Situation(
         robot, rival, draw(st.sampled_from(PARAMETERS)), half, obstacles, own, opponent, nominal,
-        draw(st.sampled_from((0.0, 0.05, 0.2))), (draw(spread), draw(spread)), peaks,
+        draw(st.sampled_from((0.0, 0.05, 0.2))), (draw(spread), draw(spread)), commands,
+        draw(st.sampled_from((0.0, 0.02, 0.05, 0.08))), draw(st.sampled_from((0.0, 0.03, 0.1))),
     )  # fmt: skip
 
 
 def filtered(s: Situation) -> FilterResult:
     arena = Arena(s.half_side, np.array(s.obstacles).reshape(-1, 3))
+    history, pending = np.zeros((64, 2)), np.empty(PENDING_SIZE)
+    history[: len(s.commands)] = np.array(s.commands).reshape(-1, 2)
+    write_pending(history, s.since, s.state_age, s.robot.as_array(), s.parameters.as_array(DT), DT, pending)
     return SafetyFilter(s.parameters, s.robot, s.rival, DT).step(
-        s.own, s.nominal, s.opponent, arena, s.age, *s.deviations, s.peaks
+        s.own, s.nominal, s.opponent, arena, s.age, *s.deviations, pending
     )
 
 
 def scene_of(s: Situation) -> Scene:
-    terms = budget(s.robot, s.rival, s.parameters, *s.deviations, s.peaks, s.age, DT)
+    edges = [0.0, *(s.since + row * DT for row in range(len(s.commands)))]
+    pieces = [(edges[row], edges[row + 1], *command) for row, command in enumerate(s.commands)]
+    terms = budget(s.robot, s.rival, s.parameters, *s.deviations, pieces, s.state_age, s.age, DT)
     own, opponent = (tuple(map(float, state)) for state in (s.own, s.opponent))
     return Scene(
         stopping_pose(own, s.robot.lag), own[3], own[4], opponent, s.half_side, s.obstacles, s.robot, s.rival,
@@ -173,7 +182,7 @@ def test_margins_barriers_and_command_are_those_of_the_kernels(s: Situation) -> 
         if max(abs(values[name]), abs(said)) < 1e-9:
             values[name] = said
     rows = [*bounds(s.robot), *body_rows(scene, values), *barrier_rows(scene, values)]
-    decisions = [Ladder(scene, rows, s.nominal, tip).decide() for tip in (0.0, 1e-9, -1e-9)]
+    decisions = [Ladder(scene, rows, s.nominal, tip, result.command).decide() for tip in (0.0, 1e-9, -1e-9)]
     assert any(agrees(decision, result) or as_good(decision, result, s, rows) for decision in decisions), (
         decisions[0],
         result,
@@ -205,8 +214,12 @@ def test_prediction_is_that_of_the_node(
     for i in (0, 1, 3, 4):
         assert ours.predict(state, seen, ahead / 1e9)[i] == pytest.approx(expected[i], abs=1e-9)
     assert ours.velocity(seen) == pytest.approx(theirs.velocity(seen), abs=1e-12)
-    velocity = ours.velocity(seen)
-    assert ours.peaks(velocity, ahead / 1e9) == pytest.approx(theirs.peaks(velocity, ahead / 1e9), abs=1e-12)
+    there = theirs.pending(seen + ahead, ahead / 1e9, EVERYTHING.as_array(DT))
+    here = pending(ours.pieces(seen + ahead), ahead / 1e9, robot, EVERYTHING, DT)
+    assert [
+        here.way, here.gain, here.delay, here.lag, here.ramp, here.next, here.next_rate, here.roll, here.roll_turn,
+        here.roll_ramp, here.turn_error, here.low, here.high,
+    ] == pytest.approx(there, abs=1e-9)  # fmt: skip
 
 
 def test_prediction_solves_the_equations_of_motion() -> None:

@@ -24,7 +24,9 @@ After the command sent now has begun to act, the lag lets the robot run on for a
     roll = (1 + eps) integral |u(s)| exp(-s / tau_hi) ds
 
 Ramps.  Where the change of v is limited to a, v' = clip((u - v) / tau, -+a), no kernel exists.  An envelope V
-follows the largest command that may act, up at once and down with the slowest dynamics; then the robot stops within
+follows the largest command that may act, up at once and down with the slowest dynamics, in periods that end at the
+state's stamp: in the one from j + 1 to j periods before it, whatever was in force at some time from j dt + delta_lo to
+(j + 1) dt + delta_hi ago may act.  Then the robot stops within
 
     (delta_hi + age) P + S(P),    S(P) = tau_hi P + max(P - a tau_hi, 0)^2 / (2 a),    P = max(V, commands on their way)
 """
@@ -58,6 +60,7 @@ from pe_safety.parameters import (
 ) = range(13)  # fmt: skip
 PENDING_SIZE = 13
 
+_INSTANT = 1e-9
 FELT = 20.0
 """Time constants for which a command is felt: exp(-20) = 2e-9."""
 
@@ -173,17 +176,10 @@ def _write_ramp(
     early = age + max(model[DELAY] - parameters[DELAY_ERROR], 0.0)
     rows = history.shape[0]
     envelope = 0.0
-    # Between j + 1 and j periods before the state's stamp: what was sent x ago may act, x from early to late more.
     for j in range(rows, -1, -1):
-        target = 0.0
-        first = max(math.floor((j * dt + early - since) / dt), 0)
-        last = math.floor(((j + 1) * dt + late - since) / dt) + 1
-        for row in range(first, min(last + 1, rows)):
-            target = max(target, gain * abs(history[row, 0]))
+        target = gain * _fastest_sent(history, since, j * dt + early, (j + 1) * dt + late, dt)
         envelope = target if target >= envelope else _relaxed(envelope, target, slow, ramp, dt)
-    peak = envelope
-    for row in range(min(max(math.floor((late - since) / dt) + 2, 1), rows)):
-        peak = max(peak, gain * abs(history[row, 0]))
+    peak = max(envelope, gain * _fastest_sent(history, since, 0.0, late, dt))
     fastest = max(model[V_MAX], -model[V_MIN])
     peak = min(peak, gain * fastest)
     stop = slow * peak + max(peak - ramp * slow, 0.0) ** 2 / (2.0 * ramp)
@@ -201,6 +197,21 @@ def _write_ramp(
             - _felt((since + row * dt) if row > 0 else dt, model[DELAY] + age, model[LAG])
         )
     out[NEXT], out[NEXT_RATE] = -shifted, per_speed - fresh
+
+
+@njit(cache=True)
+def _fastest_sent(
+    history: NDArray[np.float64], since: float, youngest: float, oldest: float, dt: float
+) -> float:
+    """Largest |v| of the commands that were in force at some time from ``youngest`` to ``oldest`` [s] ago."""
+    fastest = 0.0
+    for row in range(max(math.floor((youngest - since) / dt), 0), history.shape[0]):
+        start = since + (row - 1) * dt if row > 0 else 0.0
+        if start >= oldest - _INSTANT:
+            break
+        if since + row * dt > youngest + _INSTANT:
+            fastest = max(fastest, abs(history[row, 0]))
+    return fastest
 
 
 @njit(cache=True)

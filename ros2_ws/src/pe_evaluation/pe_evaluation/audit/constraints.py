@@ -134,7 +134,7 @@ def _ahead(scene: Scene, view: View) -> View:
 
 
 def _barrier(scene: Scene, view: View) -> tuple[float, float]:
-    margin = scene.budget.terms["heading"] + scene.budget.body_margin(view.beta, view.phi)
+    margin = scene.budget.body_margin(view.beta, view.phi) + scene.budget.point_margin(view.beta)
     keep = view.radius + scene.robot.radius + scene.robot.vcp_offset + margin
     return (view.distance - keep if view.kind == ARENA else view.distance**2 - keep**2), margin
 
@@ -155,12 +155,14 @@ def _signs(ahead: float, behind: float, left: float, right: float, limit: float,
 
 
 def _lag_error(scene: Scene) -> tuple[float, float]:
-    """Bounds on the stopping pose's extra error per u_v and per |u_omega|: (1/2) kappa tau^2 / dt |omega|, |v|."""
-    tau = scene.budget.lag
-    if tau <= 0.0:
-        return 0.0, 0.0
-    factor = 0.5 * (1.0 - math.exp(-scene.dt / tau)) * tau**2 / scene.dt
-    return factor * abs(scene.omega), factor * abs(scene.v)
+    """Bounds on the stopping pose's extra error per u_v and per |u_omega|: (1/2) kappa tau / dt times what the lag lets
+    the robot turn and run on, exactly tau |omega| and tau |v| or the most that may be; a ramp's way counts whole."""
+    budget, tau = scene.budget, scene.budget.lag
+    factor = 0.5 * (1.0 - math.exp(-scene.dt / tau)) * tau / scene.dt if tau > 0.0 else 0.0
+    if not budget.uncertain:
+        return factor * tau * abs(scene.omega), factor * tau * abs(scene.v)
+    gain, rest = 1.0 + budget.eps, budget.pending
+    return gain * factor * rest.roll_turn, gain * (factor * rest.roll + rest.roll_ramp)
 
 
 def _arc_error(scene: Scene, sigma: float, beta: float) -> float:
@@ -209,7 +211,7 @@ def barrier_rows(scene: Scene, values: dict[str, float]) -> list[Row]:
     budget, robot, d = scene.budget, scene.robot, scene.robot.vcp_offset
     eps, with_arc = budget.eps, scene.parameters.condition == "discrete" and scene.parameters.arc_margin
     stretch = (1.0 + eps) ** 2
-    lag_v, lag_omega = (stretch * part for part in _lag_error(scene))
+    lag_v, lag_omega = _lag_error(scene)
     for seen in views(scene, *scene.point()):
         view = _ahead(scene, seen)
         rho = view.distance if seen is view else _CENTRE
@@ -236,7 +238,7 @@ def barrier_rows(scene: Scene, values: dict[str, float]) -> list[Row]:
             left += stretch * _arc_error(scene, 1.0, view.beta)
             right += stretch * _arc_error(scene, -1.0, view.beta)
         rows += _signs(ahead, behind, left, right, allowed, view.kind)
-        if budget.growth > 0.0 and not hold:
+        if budget.pending.next_rate > 0.0 and not hold:
             rows += _growth(scene, view, (ahead, behind, left, right), allowed, view.kind)
     return rows
 
@@ -244,12 +246,15 @@ def barrier_rows(scene: Scene, values: dict[str, float]) -> list[Row]:
 def _growth(
     scene: Scene, view: View, approach: tuple[float, float, float, float], allowed: float, kind: str
 ) -> list[Row]:
-    """A command faster than those on their way makes the margin grow by what it adds to what has not run out."""
-    budget = scene.budget
-    per = budget.growth / scene.dt * budget.along(view.beta, scene.robot.omega_max * scene.dt)
-    room = allowed + budget.growth / scene.dt * budget.peak * budget.along(view.beta)
+    """The same for what ``over`` will be in the next cycle; none where no command makes it grow."""
+    budget, dt = scene.budget, scene.dt
+    now, then = budget.share(view.beta), budget.share(view.beta, budget.next_turn)
+    grown = (budget.pending.next * then - budget.pending.over * now) / dt
+    per = budget.pending.next_rate * then / dt
+    if per * fastest(scene.robot) + grown <= 0.0:
+        return []
     ahead, behind, left, right = approach
-    return _signs(ahead + per, behind + per, left, right, room, kind)
+    return _signs(ahead + per, behind + per, left, right, max(allowed - grown, min(allowed, 0.0)), kind)
 
 
 def body_rows(scene: Scene, values: dict[str, float]) -> list[Row]:
@@ -257,12 +262,12 @@ def body_rows(scene: Scene, values: dict[str, float]) -> list[Row]:
     rows: list[Row] = []
     budget, robot, dt = scene.budget, scene.robot, scene.dt
     gain = 1.0 + budget.eps
-    lag_v, lag_omega = (gain**2 * part for part in _lag_error(scene))
+    lag_v, lag_omega = _lag_error(scene)
     rate = min(scene.rate, _BODY_CLOSING / dt)
     half_turn = 0.5 * gain * robot.omega_max * dt
     for view in views(scene, scene.pose[0], scene.pose[1]):
         moving, wall = view.kind == COLLISION, view.kind == ARENA
-        needed = values[view.name] < 0.0 or moving or robot.lag > 0.0 or budget.uncertain
+        needed = values[view.name] < 0.0 or moving or robot.lag > 0.0 or robot.v_min < 0.0 or budget.uncertain
         if not needed or view.n == (0.0, 0.0):
             continue
         clear = view.distance - view.radius - robot.radius - _SKIN * robot.vcp_offset
@@ -290,7 +295,7 @@ def body_rows(scene: Scene, values: dict[str, float]) -> list[Row]:
         allowed = max(allowed, 0.0)
         approach = (ahead, behind, lag_omega, lag_omega)
         rows += _that_bind(scene, _signs(*approach, allowed, BODY))
-        if budget.growth > 0.0:
+        if budget.pending.next_rate > 0.0:
             rows += _that_bind(scene, _growth(scene, view, approach, allowed, BODY))
     return rows
 

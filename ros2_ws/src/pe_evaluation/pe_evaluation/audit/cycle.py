@@ -92,7 +92,7 @@ class _Check:
         commands = Commands(cycle.before, trace.robot, trace.dt)
         age = max((cycle.stamp_ns - own.stamp_ns) / 1e9, 0.0)
         measured = own.state
-        if trace.parameters.gain_error > 0.0:
+        if trace.parameters.moves_otherwise:
             measured = (*measured[:3], *commands.velocity(own.stamp_ns))
         state = commands.predict(measured, own.stamp_ns, min(age, _PREDICTION_LIMIT))
         self._states("state", state)
@@ -101,10 +101,9 @@ class _Check:
         self._number("nominal_omega", nominal[1])
         self._age("state_age_ms", own.stamp_ns)
         opponent_age = self._age("opponent_age_ms", opponent.stamp_ns)
-        peaks = commands.peaks((measured[3], measured[4]), age + trace.parameters.delay_error)
         terms = budget(
-            trace.robot, trace.rival, trace.parameters, own.deviations, opponent.deviations, peaks, opponent_age,
-            trace.dt,
+            trace.robot, trace.rival, trace.parameters, own.deviations, opponent.deviations,
+            commands.pieces(cycle.stamp_ns), min(age, _PREDICTION_LIMIT), opponent_age, trace.dt,
         )  # fmt: skip
         for name, value in terms.terms.items():
             self._number(f"margin/{name}", value)

@@ -12,14 +12,24 @@ import math
 from collections.abc import Sequence
 
 from pe_core.robot import RobotModel
+from pe_safety.parameters import SafetyParameters
 
 Pair = tuple[float, float]
 State = tuple[float, float, float, float, float]
 
 OLDEST = 0.5
-"""How old [s] a state may be whose prediction must still know all commands."""
+HISTORY = 64
+"""Periods for which a command is remembered."""
 _SUBSTEPS = 10
 _INSTANT = 1e-9
+
+
+def felt(robot: RobotModel, parameters: SafetyParameters) -> float:
+    """For how long [s] after it was sent a command may be felt, of a state up to ``OLDEST`` old: twenty time constants
+    after its dead time, and a ramp."""
+    p = parameters
+    ramp = max(robot.v_max, -robot.v_min) / p.acceleration_min if p.acceleration_min > 0.0 else 0.0
+    return OLDEST + robot.delay + p.delay_error + 20.0 * (robot.lag + p.lag_error) + (1.0 + p.gain_error) * ramp
 
 
 def wrapped(angle: float) -> float:
@@ -62,9 +72,8 @@ class Commands:
                 kept.append((stamp, v, omega))
         self._newest = kept[-1][0] if kept else None
         # What was in force at the newest command's stamp, a period before it, and so on.
-        count = math.ceil((robot.delay + OLDEST) / dt) + 2
-        self._rows: list[Pair] = [(0.0, 0.0)] * count
-        for row in range(count):
+        self._rows: list[Pair] = [(0.0, 0.0)] * HISTORY
+        for row in range(HISTORY):
             before = [
                 c for c in kept if self._newest is not None and c[0] <= self._newest - round(row * dt * 1e9)
             ]
@@ -83,14 +92,11 @@ class Commands:
         since = 0.0 if self._newest is None else (stamp_ns - self._newest) / 1e9
         return self._advance((0.0, 0.0, 0.0, 0.0, 0.0), -span, span + since)[3:]
 
-    def peaks(self, velocity: Pair, window: float) -> Pair:
-        """Largest |v| and |omega| of ``velocity`` and of the commands that dead time and ``window`` [s] leave alive."""
-        alive = self._robot.delay + window
-        rows = [c for i, c in enumerate(self._rows) if (i - 1) < alive / self._dt - _INSTANT]
-        return (
-            max(abs(velocity[0]), *(abs(v) for v, _ in rows)),
-            max(abs(velocity[1]), *(abs(omega) for _, omega in rows)),
-        )
+    def pieces(self, now_ns: int) -> list[tuple[float, float, float, float]]:
+        """(from, to, v, omega) of every row, in times since it was sent [s], seen at ``now_ns``."""
+        since = 0.0 if self._newest is None else max((now_ns - self._newest) / 1e9, 0.0)
+        edges = [0.0, *(since + row * self._dt for row in range(len(self._rows)))]
+        return [(edges[row], edges[row + 1], *command) for row, command in enumerate(self._rows) if any(command)]
 
     def _advance(self, state: State, start: float, duration: float) -> State:
         """From ``start`` [s] after the newest command was sent on, for ``duration`` [s]."""

@@ -21,7 +21,7 @@ from pe_evaluation.audit.constraints import Row
 Pair = tuple[float, float]
 Matrix = NDArray[np.float64]
 MET = 1e-10
-"""How far [m/s] a row may be exceeded by rounding."""
+"""How far a row may be exceeded by rounding: [m/s], of one with a small coefficient as much less."""
 
 
 def arrays(rows: Sequence[Row]) -> tuple[Matrix, Matrix]:
@@ -34,9 +34,20 @@ def excess(g: Matrix, b: Matrix, u: Pair) -> float:
     return float(np.max(g @ np.array(u) - b, initial=-math.inf))
 
 
+def _sizes(g: Matrix) -> Matrix:
+    """|g| of every row, at most 1: that the robot hardly moves in a row's direction does not make it a weak row."""
+    size = np.hypot(g[:, 0], g[:, 1])
+    return np.where(size > 0.0, np.minimum(size, 1.0), 1.0)
+
+
+def met(g: Matrix, b: Matrix, u: Pair) -> bool:
+    """Whether ``u`` meets every row, but for rounding."""
+    return bool((g @ np.array(u) - b <= MET * _sizes(g)).all())
+
+
 def closest(g: Matrix, b: Matrix, nominal: Pair, weights: Pair) -> Pair | None:
     """The command nearest to ``nominal`` that meets every row; None where there is none."""
-    if excess(g, b, nominal) <= MET:
+    if met(g, b, nominal):
         return nominal
     root = np.sqrt(np.array(weights))
     point = np.array(nominal) * root
@@ -63,17 +74,18 @@ def closest(g: Matrix, b: Matrix, nominal: Pair, weights: Pair) -> Pair | None:
     cost = ((candidates - point) ** 2).sum(axis=1)
     for i in np.argsort(cost, kind="stable"):
         u = candidates[i] / root
-        if excess(g, b, (u[0], u[1])) <= MET:
+        if met(g, b, (u[0], u[1])):
             return float(u[0]), float(u[1])
     return None
 
 
 def least_slack(g: Matrix, b: Matrix, soft: Sequence[int]) -> float | None:
     """The least s >= 0 [m/s] with G u <= b + s on the rows ``soft``, and G u <= b on the others; None without any."""
-    column = np.zeros((len(b), 1))
+    size, column = _sizes(g), np.zeros((len(b), 1))
     column[list(soft)] = -1.0
+    rows = np.hstack([g, column]) / size[:, None]
     solution = linprog(
-        [0.0, 0.0, 1.0], A_ub=np.hstack([g, column]), b_ub=b, bounds=[(None, None), (None, None), (0.0, None)],
+        [0.0, 0.0, 1.0], A_ub=rows, b_ub=b / size, bounds=[(None, None), (None, None), (0.0, None)],
         method="highs-ds", options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )  # fmt: skip
     return float(solution.x[2]) if solution.success else None

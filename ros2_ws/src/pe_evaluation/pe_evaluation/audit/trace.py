@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pe_core.robot import RobotModel
-from pe_evaluation.audit.motion import OLDEST, Pair, State, deviations
+from pe_evaluation.audit.motion import Pair, State, deviations, felt
 from pe_evaluation.bag import Episode, RobotLog, Run, Status, Stream
 from pe_evaluation.metrics import ROLES
 from pe_safety.parameters import SafetyParameters
@@ -132,7 +132,7 @@ def trace_of(
             missing.append(stamp)
         if (active - 1) % sample:
             continue
-        oldest = stamp - round((log.model.delay + OLDEST + 4.0 * episode.dt) * 1e9)
+        oldest = stamp - round((felt(log.model, parameters) + 4.0 * episode.dt) * 1e9)
         before = _before(commands, len(commands) if match is None else match, stamp, oldest, forgotten)
         lost = any(oldest <= earlier < stamp for earlier in missing)
         cycles.append(
