@@ -371,6 +371,11 @@ def _approach(
 
 
 @njit(cache=True)
+def _rounded(coefficient: float) -> float:
+    return coefficient if abs(coefficient) > _ROUNDING else 0.0
+
+
+@njit(cache=True)
 def _write_rows(
     ahead: float,
     behind: float,
@@ -382,7 +387,12 @@ def _write_rows(
     b: NDArray[np.float64],
     row: int,
 ) -> int:
-    """Write {ahead | behind} |v| + {left | right} |omega| <= budget, a row for each sign it needs."""
+    """Write {ahead | behind} |v| + {left | right} |omega| <= budget, a row for each sign it needs.
+
+    What rounds to 0 counts as 0: cos(pi / 2) is 6e-17, by which a budget of 0 would deny all speed.
+    """
+    ahead, behind = _rounded(ahead), _rounded(behind)
+    left, right = _rounded(left), _rounded(right)
     for sign_v in (1.0, -1.0):
         if sign_v < 0.0 and not (reverses and behind != -ahead):
             continue

@@ -150,7 +150,10 @@ def bounds(robot: RobotModel) -> list[Row]:
 
 
 def _signs(ahead: float, behind: float, left: float, right: float, limit: float, kind: str) -> list[Row]:
-    """{ahead | behind} |v| + {left | right} |omega| <= limit."""
+    """{ahead | behind} |v| + {left | right} |omega| <= limit; a coefficient that rounds to 0 is 0."""
+    ahead, behind, left, right = (
+        value if abs(value) > _ROUNDING else 0.0 for value in (ahead, behind, left, right)
+    )
     return [Row(v, omega, limit, kind) for v in (ahead, -behind) for omega in (left, -right)]
 
 

@@ -43,7 +43,7 @@ class Budget:
         terms: by their logged names.
         static, other: margin of the body towards walls and obstacles, and towards the opponent, before what depends
             on direction.
-        pending: what the commands on their way will still do; cone: headings on that way, the estimate's error included.
+        pending: what the commands on their way will still do; cone: headings on that way, with the estimate's error.
         heading_bound: error of the heading at rest.
         next_turn: what the robot may turn in a period.
         lag: its upper bound.
