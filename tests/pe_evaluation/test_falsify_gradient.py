@@ -49,7 +49,7 @@ def least_clearance(space: Space, cases: Cases, track: np.ndarray) -> np.ndarray
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("robot", ROBOTS)
 def test_trajectories_equal_the_compiled_simulator(robot: str, reverse: bool) -> None:
-    space = exact(space_of(robot, reverse=reverse))
+    space = exact(space_of(robot, reverse=reverse, safety="rcbf"))
     cases = settled(space, 40, 1)
     compiled, differentiable = trajectories(cases, space.rules), torch_track(space, cases)
     inside = np.minimum.accumulate(least_clearance(space, cases, compiled) >= -1e-9, axis=1)

@@ -159,7 +159,8 @@ def _limited(command: Tensor, model: Tensor) -> Tensor:
 def _rows(
     world: World, own: Tensor, other: Tensor, other_velocity: Tensor, model: Tensor, rival: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """G (B, m, 2) and b (B, m): bounds, the body towards the other robot, every barrier for both signs of omega."""
+    """G (B, m, 2) and b (B, m): bounds, the body towards the other robot and, of one that reverses, towards everything,
+    every barrier for both signs of omega."""
     d, dt, rate = model[:, VCP_OFFSET], world.dt, world.parameters[RATE]
     e = torch.stack([own[:, 2].cos(), own[:, 2].sin()], 1)
     q = own[:, :2] + d[:, None] * e
@@ -193,15 +194,24 @@ def _rows(
     body = _opponent_budget(rate * gap, gap, closing, _leaves(n, other, rival, dt), dt, _BODY_CLOSING).clamp(
         min=0.0
     )
-    beta = torch.atan2(-(n[:, 1] * e[:, 0] - n[:, 0] * e[:, 1]), -(n * e).sum(-1)).abs()
-    blur = 0.5 * model[:, OMEGA_MAX] * dt
+    # Walls and obstacles.
+    apart = own[:, None, :2] - obstacles[..., :2]
+    away = _norm(apart)
+    faces = torch.cat([flat, apart / away[..., None], n[:, None]], 1)
+    wall = world.half_side.repeat_interleave(2)[:, None] + (flat * own[:, None, :2]).sum(-1)
+    free = torch.cat([wall, away - obstacles[..., 2]], 1) - (radius + _SKIN * d)[:, None]
+    static = min(rate, _BODY_CLOSING / dt) * free.clamp(min=0.0)
+    static = torch.where(model[:, V_MIN, None] < 0.0, static, torch.full_like(static, _FAR))
+    body = torch.cat([static, body[:, None]], 1)
+    cross = faces[..., 1] * e[:, None, 0] - faces[..., 0] * e[:, None, 1]
+    beta = torch.atan2(-cross, -(faces * e[:, None]).sum(-1)).abs()
+    blur = 0.5 * model[:, OMEGA_MAX, None] * dt
     ahead = (beta - blur).clamp(min=0.0).cos().clamp(min=0.0)
     behind = (math.pi - beta - blur).clamp(min=0.0).cos().clamp(min=0.0)
-    bodies = torch.stack([torch.stack([ahead, zero], 1), torch.stack([-behind, zero], 1)], 1)
+    still = torch.zeros_like(ahead)
+    bodies = torch.cat([torch.stack([ahead, still], -1), torch.stack([-behind, still], -1)], 1)
     bounds, limits = _bounds(model)
-    return torch.cat([bounds, bodies, barrier], 1), torch.cat(
-        [limits, body[:, None], body[:, None], full, full], 1
-    )
+    return torch.cat([bounds, bodies, barrier], 1), torch.cat([limits, body, body, full, full], 1)
 
 
 def _velocity(pose: Tensor, velocity: Tensor) -> Tensor:
