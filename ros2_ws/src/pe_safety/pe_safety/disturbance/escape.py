@@ -10,6 +10,10 @@ beyond the barrier's margin is
 turn_k being the turn, the shorter way towards -D, after which driving outdoes the drift: heading e with
 e^T n_k >= c_k = 2 D_k / v_max.  -D itself is such a heading for all k as long as |D| <= v_max / 2.  Otherwise the robot
 turns on the spot as far as that, then drives, turning on against the drift.
+
+Against the drift may be towards something else, as in a corner, whose row then leaves less speed than the drift has.
+So the heading that it turns to is the one nearest to -D, among those that outdo the drift, that leads towards nothing
+which is near.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from pe_safety.barriers import facing
 
 # How much faster than the drift the robot must be able to drive away.
 _OUTDO = 2.0
+# Headings that are tried to either side of the one against the drift.
+_HEADINGS = 16
 
 
 @njit(cache=True)
@@ -79,6 +85,41 @@ def turning_round(
     return in_time, largest
 
 
+@njit(cache=True)
+def clear_turn(
+    pose: NDArray[np.float64],
+    drift_x: float,
+    drift_y: float,
+    near: float,
+    opponent: NDArray[np.float64],
+    half_side: float,
+    obstacles: NDArray[np.float64],
+    margins: NDArray[np.float64],
+    model: NDArray[np.float64],
+    opponent_radius: float,
+) -> float:
+    """The turn [rad] to the heading e nearest to -D with e^T n_k >= 0 for every barrier whose h_k < ``near`` [m],
+    within the headings that outdo the drift; to -D where there is none."""
+    straight = turn_against(pose[2], drift_x, drift_y)
+    offset = model[VCP_OFFSET]
+    qx, qy = pose[0] + offset * math.cos(pose[2]), pose[1] + offset * math.sin(pose[2])
+    reach = math.acos(min(_OUTDO * math.hypot(drift_x, drift_y) / model[V_MAX], 1.0))
+    for j in range(2 * _HEADINGS + 1):
+        off = reach * ((j + 1) // 2) / _HEADINGS * (1.0 if j % 2 else -1.0)
+        ex, ey = math.cos(pose[2] + straight + off), math.sin(pose[2] + straight + off)
+        free = True
+        for k in range(margins.shape[0]):
+            nx, ny, rho, radius = facing(qx, qy, k, half_side, obstacles, obstacles.shape[0], opponent)
+            gap = rho - radius - model[RADIUS] - offset - margins[k]
+            if k >= 4 + obstacles.shape[0]:
+                gap -= opponent_radius
+            free = free and (gap >= near or nx * ex + ny * ey >= 0.0)
+        if free:
+            return wrap_angle(straight + off)
+    return straight
+
+
+@njit(cache=True)
 def turn_against(theta: float, drift_x: float, drift_y: float) -> float:
     """The turn [rad] from heading ``theta`` to where the drift (map frame) comes from."""
     return wrap_angle(math.atan2(-drift_y, -drift_x) - theta)

@@ -15,7 +15,7 @@ from pe_core.arena import Arena
 from pe_core.robot import RADIUS, RobotModel, clamp_command
 from pe_core.unicycle import arc_step
 from pe_safety.disturbance.affine import REST, affine_rows, excess, mean_and_bound, widened
-from pe_safety.disturbance.escape import turn_against, turning_round
+from pe_safety.disturbance.escape import clear_turn, turn_against, turning_round
 from pe_safety.disturbance.model import LearnedDisturbance
 from pe_safety.filter import INTERVENTION, FilterResult, SafetyFilter, Tier
 from pe_safety.ladder import correction_size
@@ -38,6 +38,8 @@ _DRIFTING, _AWAY = 5e-3, 0.5
 _RESERVE, _RESERVE_ESCAPING = 2.0, 8.0
 # Control steps after which it looks anew where it drifts; least turn rate that can be learnt, over the limit.
 _PATIENCE, _SLOWEST = 60, 0.2
+# Control steps at full speed within which a barrier is near.
+_NEAR = 4.0
 # Turn [rad] below which a robot looks straight against the drift.
 _STRAIGHT = 0.1
 
@@ -110,21 +112,9 @@ class LearnedFilter(SafetyFilter):
         side = math.copysign(1.0, turn_against(after[2], 1.0, 0.0))
         obstacles = Arena(100.0, np.zeros((0, 3))).obstacles
         margins, rival = np.zeros(4), float(self._rival[RADIUS])
-        turning_round(
-            after,
-            0.0,
-            0.0,
-            1.0,
-            side,
-            1.0,
-            np.zeros(5),
-            100.0,
-            obstacles,
-            margins,
-            self._model,
-            rival,
-            self.dt,
-        )
+        where = (np.zeros(5), 100.0, obstacles, margins, self._model, rival)
+        turning_round(after, 0.0, 0.0, 1.0, side, 1.0, *where, self.dt)
+        clear_turn(still[:3], 0.0, 0.0, 0.0, *where)
         self.learned.reset()
 
     def observe(self, state: Sequence[float] | Array, stamp: float | None = None) -> Array | None:
@@ -224,7 +214,8 @@ class LearnedFilter(SafetyFilter):
             self._escape_steps = 0
             return None
         self._escape_steps += 1
-        turn = turn_against(state[2], *drift)
+        near = _NEAR * self.dt * self.robot.v_max
+        turn = clear_turn(state[:3], *drift, near, other, *fixed[:-1])
         spin = turning_round(state[:3], *drift, rate, side, least, other, *fixed)[1] > 0.0
         if not spin:
             against = (_AWAY * self.robot.v_max, turn / self.dt)
