@@ -89,6 +89,18 @@ class Bench:
     def status(self) -> dict[str, str]:
         return {pair.key: pair.value for pair in self.probe.received[STATUS][-1][1].status[0].values}
 
+    def told(self) -> dict[str, str]:
+        """The status of the cycle that gave the last command, or of a later one: it is sent after the command."""
+        header = self.probe.received[COMMAND][-1][1].header.stamp
+
+        def caught_up() -> bool:
+            mine = self.probe.received[STATUS][-1][1].header.stamp
+            return (mine.sec, mine.nanosec) >= (header.sec, header.nanosec)
+
+        if not caught_up():
+            self.probe.until(caught_up, 1.0)
+        return self.status()
+
     def heartbeat(self) -> dict[str, str]:
         """The next heartbeat."""
         messages = self.probe.received["/diagnostics"]
@@ -134,9 +146,9 @@ def test_zeros_before_the_first_valid_state(bench):
         bench.feed()
         bench.probe.spin(0.05)
     assert set(bench.commands()) == {(0.0, 0.0)}
-    assert bench.status()["reason"] == "no own state received"
+    assert bench.told()["reason"] == "no own state received"
     bench.settle()
-    assert bench.status()["tier"] == "exact"
+    assert bench.told()["tier"] == "exact"
     assert bench.last() == pytest.approx(bench.nominal, abs=1e-9)
 
 
@@ -149,7 +161,7 @@ def test_nominal_command_that_is_not_finite(bench):
             bench.probe.spin(0.05)
     bench.probe.until(bench.stands, 3.0, bench.feed)
     assert all(math.isfinite(v) and math.isfinite(omega) for v, omega in bench.commands())
-    assert "nominal command is" in bench.status()["reason"]
+    assert "nominal command is" in bench.told()["reason"]
     assert int(bench.heartbeat()["nominal command: not finite"]) >= 6
 
 
@@ -162,7 +174,7 @@ def test_own_state_that_is_not_finite(bench):
 
     bench.probe.until(bench.stands, 3.0, step)
     assert all(math.isfinite(v) and math.isfinite(omega) for v, omega in bench.commands())
-    assert bench.status()["mode"] == "stopped" and "own state is" in bench.status()["reason"]
+    assert bench.told()["mode"] == "stopped" and "own state is" in bench.told()["reason"]
     assert int(bench.heartbeat()["own state: not finite"]) > 1
 
 
@@ -175,7 +187,7 @@ def test_stamp_that_is_not_of_now(bench, offset, counted):
         bench.send_state("state", (0.0, 0.0, 0.0, 0.0, 0.0), bench.probe.now_ns() + round(offset * SECOND))
 
     bench.probe.until(bench.stands, 3.0, step)
-    assert bench.status()["mode"] == "stopped"
+    assert bench.told()["mode"] == "stopped"
     assert int(bench.heartbeat()[f"own state: {counted}"]) > 1
 
 
@@ -196,7 +208,7 @@ def test_policy_lost(bench):
     started = bench.probe.now_ns()
     bench.probe.until(bench.stands, 3.0, bench.feed)
     assert (bench.probe.now_ns() - started) / SECOND < patience(1.0)
-    assert "nominal command is" in bench.status()["reason"]
+    assert "nominal command is" in bench.told()["reason"]
     seen = len(bench.commands())
     # Zeros go on while the robot is stopped.
     bench.probe.until(lambda: len(bench.commands()) - seen >= 8, 0.5)
@@ -206,7 +218,7 @@ def test_policy_lost(bench):
 def test_opponent_lost(bench):
     bench.streams = {"own", "nominal"}
     bench.probe.until(bench.stands, 3.0, bench.feed)
-    assert "opponent state is" in bench.status()["reason"]
+    assert "opponent state is" in bench.told()["reason"]
     # Before it stopped, the circle around the opponent grew by what a unicycle can do towards us within that age.
     ages: list[float] = []
     for _, message in bench.probe.received[STATUS]:
@@ -235,7 +247,7 @@ def test_everything_lost_and_back(bench):
 def test_second_publisher_is_a_fault_that_latches(bench):
     intruder = bench.probe.node.create_publisher(TwistStamped, COMMAND, qos.COMMAND)
     bench.probe.until(lambda: bench.stands() and bench.status()["mode"] == "fault", 3.0, bench.feed)
-    assert "2 publishers on /pursuer/cmd_vel" in bench.status()["reason"]
+    assert "2 publishers on /pursuer/cmd_vel" in bench.told()["reason"]
     refused = bench.probe.call(Trigger, "/pursuer/safety/clear_faults", Trigger.Request())
     assert not refused.success and "only one is allowed" in refused.message
     bench.probe.node.destroy_publisher(intruder)
@@ -252,7 +264,7 @@ def test_second_publisher_is_a_fault_that_latches(bench):
 def test_two_safety_nodes_for_one_robot(bench):
     other = bench.processes.node("safety", role="pursuer")
     bench.probe.until(lambda: bench.status()["mode"] == "fault", 20.0, bench.feed)
-    assert "publishers on /pursuer/cmd_vel (/pursuer/safety)" in bench.status()["reason"]
+    assert "publishers on /pursuer/cmd_vel (/pursuer/safety)" in bench.told()["reason"]
     bench.probe.until(lambda: set(bench.commands()[-6:]) == {(0.0, 0.0)}, 3.0, bench.feed)
     other.terminate()
     assert other.wait(5) == 0
@@ -283,7 +295,7 @@ def test_near_the_wall_the_command_is_corrected(bench):
     bench.begin(9.6, 0.0, 0.0)
     bench.probe.until(lambda: bench.status().get("intervened") == "1", 3.0, bench.feed)
     assert bench.last()[0] < bench.nominal[0]
-    assert float(bench.status()["h/wall_east"]) < 0.2
+    assert float(bench.told()["h/wall_east"]) < 0.2
 
 
 def test_a_cornered_robot_is_warned_of(bench):
@@ -299,7 +311,7 @@ def test_a_cornered_robot_is_warned_of(bench):
     # Only cycles in which the filter ran have one.
     bench.streams = {"own", "opponent"}
     bench.probe.until(bench.stands, 3.0, bench.feed)
-    assert bench.status()["mode"] == "stopped" and "feasibility" not in bench.status()
+    assert bench.told()["mode"] == "stopped" and "feasibility" not in bench.told()
     bench.begin(0.0, 0.0, 0.0)
 
 
