@@ -20,7 +20,7 @@ from pe_core.robot import RADIUS
 from pe_core.rules import body_margin
 from pe_safety.closed_loop import COUNTS, INFEASIBLE, INTERVENTIONS, observe_games, step_games
 from training.noise import normal, uniform
-from training.opponents.play import NOISE_HOLD, OBSTACLES_SHAPE, TABLE_SHAPE, WORK_SHAPE, act
+from training.opponents.play import GIVEN, NOISE_HOLD, OBSTACLES_SHAPE, TABLE_SHAPE, WORK_SHAPE, act
 from training.rewards import write_rewards
 from training.starts import Starts
 
@@ -38,13 +38,15 @@ class Rules(NamedTuple):
     weights: NDArray[np.float64]  # Rewards.as_array()
     parameters: NDArray[np.float64]  # (2, .): SafetyParameters.as_array of either filter
     filtered: NDArray[np.bool_]  # (2,)
-    opponents: NDArray[np.int64]  # (2,): training.opponents.play, or GIVEN
 
 
 class Batch(NamedTuple):
     """N running games and what their last step brought; every array begins with the axis of the games."""
 
     episode: NDArray[np.int64]  # (N,)
+    opponents: NDArray[
+        np.int64
+    ]  # (N, 2): who plays a role, training.opponents.play, or below 0: not compiled
     actions: NDArray[np.float64]  # (N, 2, 2): v / v_max, omega / omega_max, nominal
     states: NDArray[np.float64]  # (N, 2, 5): x, y, theta, v, omega, true
     last: NDArray[np.float64]  # (N, 2, 5): before the step
@@ -62,7 +64,7 @@ class Batch(NamedTuple):
     means: NDArray[np.float64]  # (N, 2, 3)
     covariances: NDArray[np.float64]  # (N, 2, 3, 3)
     noise: NDArray[np.float64]  # (N, 2, 5)
-    ages: NDArray[np.int64]  # (N, 2)
+    ages: NDArray[np.int64]  # (N, 2): of the opponent's state that will be seen in the next step [control steps]
     steps: NDArray[np.int64]  # (N,): of the running episode
     captured: NDArray[np.bool_]
     margin: NDArray[np.float64]  # (N,) after this step, of the worse body [m]
@@ -94,6 +96,7 @@ def empty_batch(games: int, history: int, ages: int, models: int, first: int) ->
     sent = np.zeros((n, 2, history, 2))
     return Batch(
         episode=np.arange(first, first + n),
+        opponents=np.full((n, 2), GIVEN),
         actions=np.zeros((n, 2, 2)),
         states=np.zeros((n, 2, 5)),
         last=np.zeros((n, 2, 5)),
@@ -151,6 +154,14 @@ def _draw_normals(b: Batch, seed: int, n: int, step: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _draw_ages(b: Batch, rules: Rules, n: int) -> None:
+    seed, most = int(rules.numbers[SEED]), rules.numbers[AGE_MOST] + 1.0
+    for r in range(2):
+        age = int(uniform(seed, b.episode[n], b.steps[n], _AGES + r) * most)
+        b.ages[n, r] = min(age, b.steps[n])
+
+
+@njit(cache=True, nogil=True)
 def _measure(b: Batch, n: int) -> None:
     """Write the smallest margin of either body in game ``n``."""
     for r in range(2):
@@ -164,6 +175,7 @@ def _measure(b: Batch, n: int) -> None:
 def begin(b: Batch, starts: Starts, rules: Rules, n: int) -> None:
     """Begin game ``n`` at the start of its episode, which is row ``episode`` modulo their number."""
     row = b.episode[n] % starts.poses.shape[0]
+    b.opponents[n] = starts.opponents[row]
     b.sent[n] = 0.0
     b.acting[n] = 0.0
     b.half_side[n] = starts.half_side[row]
@@ -196,6 +208,7 @@ def begin(b: Batch, starts: Starts, rules: Rules, n: int) -> None:
                 for k in range(3):
                     b.seen[n, r, a, k] = b.means[n, r, k]
                 b.deviations[n, r, a, 0], b.deviations[n, r, a, 1] = rules.deviation[2], rules.deviation[3]
+        _draw_ages(b, rules, n)
     _observe(b, rules, n, b.observations[n])
 
 
@@ -211,14 +224,14 @@ def _opponents_act(b: Batch, rules: Rules) -> None:
     obstacles, work, table = np.empty(OBSTACLES_SHAPE), np.empty(WORK_SHAPE), np.empty(TABLE_SHAPE)
     walk = np.empty(2)
     seed = int(rules.numbers[SEED])
-    for r in range(2):
-        if rules.opponents[r] < 0:
-            continue
-        for n in range(b.states.shape[0]):
+    for n in range(b.states.shape[0]):
+        for r in range(2):
+            if b.opponents[n, r] < 0:
+                continue
             held = b.steps[n] // NOISE_HOLD
             walk[0] = uniform(seed, b.episode[n], held, _WALK + 2 * r)
             walk[1] = uniform(seed, b.episode[n], held, _WALK + 2 * r + 1)
-            act(rules.opponents[r], b.observations[n, r], walk, obstacles, work, table, b.actions[n, r])
+            act(b.opponents[n, r], b.observations[n, r], walk, obstacles, work, table, b.actions[n, r])
 
 
 @njit(cache=True, nogil=True)
@@ -263,6 +276,8 @@ def _settle(b: Batch, starts: Starts, rules: Rules, n: int) -> None:
         begin(b, starts, rules, n)
         b.margins[n, 0], b.margins[n, 1] = pursuer_margin, evader_margin
     else:
+        if rules.numbers[RANDOMISED] > 0.0:
+            _draw_ages(b, rules, n)
         _observe(b, rules, n, b.observations[n])
 
 
@@ -276,12 +291,6 @@ def step_batch(b: Batch, starts: Starts, rules: Rules, active: NDArray[np.int64]
     b.violated[:] = 0
     b.counts[:] = 0
     b.corrections[:] = 0.0
-    if randomised:
-        seed, most = int(rules.numbers[SEED]), rules.numbers[AGE_MOST] + 1.0
-        for n in range(b.states.shape[0]):
-            for r in range(2):
-                age = int(uniform(seed, b.episode[n], b.steps[n], _AGES + r) * most)
-                b.ages[n, r] = min(age, b.steps[n])
     step_games(
         active, b.states, b.sent, b.acting if randomised else b.sent, b.actions, b.half_side, b.obstacles,
         b.obstacle_count, b.models, b.plants, b.gains, rules.parameters, rules.filtered,

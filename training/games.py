@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,24 +21,32 @@ from pe_core.robot import load_robot
 from pe_core.rules import check_game
 from pe_core.scenario import load_scenario
 from pe_safety.disturbance.parameters import load_disturbance
+from pe_safety.feasibility.games import margins_of_games
+from pe_safety.feasibility.model import FeasibilityModel
+from pe_safety.game_rows import ROWS, rows_of_games
 from pe_safety.parameters import SafetyParameters, load_safety
 from pe_safety.pending import history_rows
 from training.batch import Batch, Rules, begin_all, empty_batch, step_batch
+from training.field import ROLES, Field, check_ranges, parse_mix
 from training.opponents.play import GIVEN, number_of
 from training.rewards import Rewards, load_rewards
 from training.starts import delay_rows, deviations_of, draw_starts
 
-ROLES = ("pursuer", "evader")
 LEARNER = "learner"
 SIGMAS = 4.0
+Player = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A policy that is not compiled: observations (k, SIZE) to actions (k, 2)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is played: a scripted policy or ``learner`` for each role, and the names of configurations.
+    """What is played: who plays each role, and the names of configurations.
 
-    ``safety`` is a filter or ``none``; ``randomise`` > 0 draws worlds from ``randomisation``, that many times as
-    wide, which the filters' bounds then cover; ``starts`` is the number of different starts.
+    A role is played by ``learner`` or by a mix of opponents (:func:`training.field.parse_mix`), of which one is drawn
+    for every start: scripted ones, or players that :class:`BatchedGames` is given.  ``speed_ratio`` and ``obstacles``
+    are a value or a range to draw from, None: the scenario's.  ``safety`` is a filter or ``none``; ``randomise`` > 0
+    draws worlds from ``randomisation``, that many times as wide, which the filters' bounds then cover; ``starts`` is
+    the number of different starts.
     """
 
     pursuer: str = LEARNER
@@ -46,7 +55,8 @@ class Task:
     scenario: str = "random"
     robot: str = "reference"
     arena: str = "auto"
-    speed_ratio: float | None = None
+    speed_ratio: float | tuple[float, float] | None = None
+    obstacles: int | tuple[int, int] | None = None
     rewards: str = "reference"
     randomise: float = 0.0
     randomisation: str = "turtlebot3"
@@ -73,8 +83,17 @@ class BatchedGames:
             :meth:`step`, overwritten by the next.
     """
 
-    def __init__(self, task: Task, games: int, threads: int = 1, rewards: Rewards | None = None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        games: int,
+        threads: int = 1,
+        rewards: Rewards | None = None,
+        players: Mapping[str, Player] | None = None,
+    ) -> None:
         """Load what ``task`` names, draw the starts and begin every game.
+
+        ``players`` are policies by name that are not compiled; a mix of the task may name them.
 
         Raises:
             ConfigurationError: a name is unknown or the game makes no sense.
@@ -86,9 +105,11 @@ class BatchedGames:
         self.task = task
         self.config = load_arena(arena_of(task.arena, task.robot))
         scenario, base = load_scenario(task.scenario), load_robot(task.robot)
-        ratio = scenario.speed_ratio if task.speed_ratio is None else task.speed_ratio
-        self.robots = (base, base if ratio == 1.0 else base.with_speed_ratio(ratio))
-        check_game(self.config, *self.robots)
+        self._players = dict(players or {})
+        field = self._field(scenario.speed_ratio)
+        self.robots = (base, base.with_speed_ratio(field.speed_ratio[1]))
+        for ratio in field.speed_ratio:
+            check_game(self.config, base, base.with_speed_ratio(ratio))
         ranges = (
             load_randomisation(task.randomisation).scaled(task.randomise) if task.randomise > 0.0 else None
         )
@@ -97,12 +118,7 @@ class BatchedGames:
         if ranges is not None:
             chosen = chosen.covering(ranges, SIGMAS)
         parameters = np.stack([chosen.as_array(self.config.dt)] * 2)
-        players = (task.pursuer, task.evader)
-        opponents = [
-            GIVEN if name == LEARNER else number_of(name, role)
-            for name, role in zip(players, ROLES, strict=True)
-        ]
-        self.learners = tuple(r for r in range(2) if opponents[r] == GIVEN)
+        self.learners = tuple(r for r in range(2) if LEARNER in parse_mix((task.pursuer, task.evader)[r]))
         age = 0 if ranges is None else int(ranges.opponent_age / self.config.dt + 1e-9)
         numbers = [
             self.config.capture_radius,
@@ -120,12 +136,12 @@ class BatchedGames:
             weights=(rewards or load_rewards(task.rewards)).as_array(),
             parameters=parameters,
             filtered=np.array([filtered, filtered]),
-            opponents=np.array(opponents),
         )
         self._starts = draw_starts(
             scenario,
             self.config,
-            self.robots,
+            base,
+            field,
             parameters,
             (filtered, filtered),
             ranges,
@@ -146,8 +162,37 @@ class BatchedGames:
             for low, high in zip(edges, edges[1:], strict=False)
         ]
         self._active = [np.arange(len(share.episode)) for share in self._shares]
+        self._everyone = np.arange(games)
+        self._row_arrays: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]] | None = None
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.reset()
+
+    def _field(self, usual_ratio: float) -> Field:
+        """What the task draws from; a learner has the number GIVEN, player k the number GIVEN - 1 - k."""
+        task = self.task
+        names = list(self._players)
+        mixes: list[dict[int, float]] = []
+        for text, role in zip((task.pursuer, task.evader), ROLES, strict=True):
+            mix = parse_mix(text)
+            if LEARNER in mix and len(mix) > 1:
+                raise ConfigurationError(
+                    f"{role} = '{text}': allowed: '{LEARNER}' alone, or a mix of opponents"
+                )
+            numbers: dict[int, float] = {}
+            for name, weight in mix.items():
+                if name == LEARNER:
+                    numbers[GIVEN] = weight
+                elif name in names:
+                    numbers[GIVEN - 1 - names.index(name)] = weight
+                else:
+                    numbers[number_of(name, role)] = weight
+            mixes.append(numbers)
+        asked = usual_ratio if task.speed_ratio is None else task.speed_ratio
+        ratio = asked if isinstance(asked, tuple) else (asked, asked)
+        count = task.obstacles
+        obstacles = (count, count) if isinstance(count, int) else count
+        check_ranges(ratio, obstacles)
+        return Field((mixes[0], mixes[1]), ratio, obstacles)
 
     def __len__(self) -> int:
         return len(self.batch.episode)
@@ -161,15 +206,57 @@ class BatchedGames:
         """What robot ``role`` of each game sees, (N, SIZE): a view."""
         return self.batch.observations[:, role]
 
+    def rows(self, role: int, least_share: float = 1.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Safety rows G (N, M, 2), b (N, M) of robot ``role`` in the next step, in action units: those of the filter.
+
+        ``least_share`` is the smallest number by which right-hand sides will be multiplied.  The arrays are
+        overwritten by the next call.
+
+        Raises:
+            ConfigurationError: a robot has more rows than M.
+        """
+        b = self.batch
+        if self._row_arrays is None:
+            n = len(self)
+            self._row_arrays = np.zeros((n, ROWS, 2)), np.zeros((n, ROWS)), np.zeros((n, ROWS), np.bool_)
+        g, right, barrier = self._row_arrays
+        crowded = rows_of_games(
+            role, self._everyone, b.states, b.sent, b.half_side, b.obstacles, b.obstacle_count, b.models,
+            self._rules.parameters, self.config.dt, self.task.randomise > 0.0, b.seen, b.deviations, b.ages,
+            least_share, g, right, barrier,
+        )  # fmt: skip
+        if crowded:
+            raise ConfigurationError(
+                f"robot '{self.task.robot}': {crowded} games have more than {ROWS} safety rows; allowed: robots that "
+                "cannot reverse"
+            )
+        return g, right
+
+    def feasibility(self, model: FeasibilityModel) -> NDArray[np.float64]:
+        """Margin H (N, 2) of both robots: negative where the QP is expected to become infeasible."""
+        out = np.empty((len(self), 2))
+        b = self.batch
+        margins_of_games(
+            self._everyone, b.states, b.sent, b.half_side, b.obstacles, b.obstacle_count, b.models,
+            self._rules.parameters, self.config.dt, self.task.randomise > 0.0, b.seen, b.deviations, b.ages,
+            model.weights, model.width, model.threshold, out,
+        )  # fmt: skip
+        return out
+
     def step(self, actions: NDArray[np.float64], role: int | None = None) -> Batch:
         """One control step under ``actions``: (N, 2, 2) of both roles, or (N, 2) of ``role`` alone.
 
-        Actions of scripted roles are overwritten by what they do.
+        Actions of roles that others play are overwritten by what they do.
         """
         if role is None:
             self.batch.actions[:] = actions
         else:
             self.batch.actions[:, role] = actions
+        for k, player in enumerate(self._players.values()):
+            for r in range(2):
+                games = np.flatnonzero(self.batch.opponents[:, r] == GIVEN - 1 - k)
+                if len(games):
+                    self.batch.actions[games, r] = player(self.batch.observations[games, r])
         if self._pool is None:
             step_batch(self.batch, self._starts, self._rules, self._active[0])
         else:

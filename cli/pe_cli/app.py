@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from pe_cli import bag, bench, doctor, evaluate, falsify, launch, policy, test
+from pe_cli import ablate, bag, bench, doctor, evaluate, falsify, launch, policy, test, train
 
 app = typer.Typer(
     name="pe",
@@ -24,6 +24,8 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command("launch")(launch.launch)
 app.command("evaluate")(evaluate.evaluate)
+app.command("train")(train.train)
+app.command("ablate")(ablate.ablate)
 app.command("falsify")(falsify.falsify)
 app.command("bag")(bag.bag)
 app.command("bench")(bench.bench)

@@ -1,15 +1,18 @@
-"""``./pe policy``: look at policy bundles and check them."""
+"""``./pe policy``: look at policy bundles, check them, and make them of what was trained."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Policy bundles: check, show.", no_args_is_help=True)
+app = typer.Typer(help="Policy bundles: check, show, export.", no_args_is_help=True)
 
-_Bundle = Annotated[str, typer.Argument(help="Policy bundle: a name in models/, or a path.", metavar="BUNDLE")]
+_Bundle = Annotated[
+    str, typer.Argument(help="Policy bundle: a name in models/, or a path.", metavar="BUNDLE")
+]
 
 
 @app.command("check")
@@ -19,7 +22,9 @@ def check(bundle: _Bundle) -> None:
 
     loaded = load_bundle(bundle)
     schema = loaded.schema
-    typer.echo(f"{schema.name}: sound ({schema.kind} {schema.role}, dt {schema.dt:g} s, sha256 {schema.sha256[:12]})")
+    typer.echo(
+        f"{schema.name}: sound ({schema.kind} {schema.role}, dt {schema.dt:g} s, sha256 {schema.sha256[:12]})"
+    )
 
 
 @app.command("show")
@@ -31,3 +36,19 @@ def show(bundle: _Bundle) -> None:
 
     loaded = load_bundle(bundle)
     typer.echo(json.dumps({"path": str(loaded.path), **asdict(loaded.schema)}, indent=1, default=str))
+
+
+@app.command("export")
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder of ./pe train.", metavar="RUN")],
+    name: Annotated[str, typer.Option(help="Name of the bundle.")],
+    out: Annotated[Path | None, typer.Option(help="Where to. Default: models/.", metavar="DIR")] = None,
+) -> None:
+    """Make a bundle of a trained policy, and compare it with what it was made of."""
+    from pe_core.paths import share_directory
+    from training.learning.export import export as make
+
+    path, found = make(run, name, out or share_directory() / "models")
+    typer.echo(
+        f"{path}: equals the trained policy to {found['difference']:.2g}, {found['call_ms']:.3f} ms a call (batch one)"
+    )

@@ -1,4 +1,4 @@
-"""``./pe bench training``: environment steps a second, filters and scripted opponent included.
+"""``./pe bench training``: environment steps a second, filters and scripted opponent included, and learning's.
 
 An environment step is one control step of one game: both robots' filters, plants, observations and rewards, the
 opponent's decision, and a new start where a game has ended.  Times are those of the wall clock, since threads share
@@ -21,6 +21,7 @@ from pe_core.robot import load_robot
 from pe_core.scenario import load_scenario, sample_layout
 from pe_safety.closed_loop import Games
 from pe_safety.parameters import load_safety
+from tests.bench import learning
 from tests.bench.rows import Row, find, print_table, write_rows
 from training.games import BatchedGames, Task
 
@@ -136,6 +137,7 @@ def run(json_path: Path | None, rounds: int = 7) -> list[Row]:
                 bench=BENCH, subject=COMPILED, case=TARGET_CASE, metric="target", value=TARGET, unit="steps/s"
             )
         )
+    rows += learning.run(min(2, len(os.sched_getaffinity(0))))
     if json_path is not None:
         write_rows(json_path, rows)
     return rows

@@ -31,7 +31,7 @@ def test_values_are_converted():
         ("record:=maybe", "allowed: true, false"),
         ("noise:=loud", "one of none, turtlebot3"),
         ("safety:=none", "refused for nodes"),
-        ("safety:=barriernet", "no policy bundle with a BarrierNet head"),
+        ("safety:=barriernet", "neither policy has a BarrierNet head"),
         ("speed_ratio:=0.05", "allowed: 0 (the scenario's) or [0.1, 3]"),
         ("out:=", "allowed: a directory"),
         ("device:=roomba", "one of auto, ideal, turtlebot3, create3"),

@@ -9,6 +9,8 @@ from pe_core.randomisation import load_randomisation
 from pe_core.robot import DELAY, LAG, RADIUS, V_MAX, load_robot
 from pe_core.scenario import load_scenario, sample_layout
 from pe_safety.parameters import load_safety
+from training.field import Field
+from training.opponents.play import FLEE, GIVEN
 from training.starts import Starts, draw_starts
 
 ROBOT, CONFIG = load_robot("reference"), load_arena("reference")
@@ -19,8 +21,9 @@ def table(randomised: bool, count: int = 40) -> Starts:
     safety = load_safety("rcbf")
     parameters = np.stack([safety.as_array(CONFIG.dt)] * 2)
     ranges = RANGES if randomised else None
+    field = Field(({GIVEN: 1.0}, {FLEE: 1.0}), (1.0, 1.0), None)
     return draw_starts(
-        load_scenario("random"), CONFIG, (ROBOT, ROBOT), parameters, (True, True), ranges, 7, count
+        load_scenario("random"), CONFIG, ROBOT, field, parameters, (True, True), ranges, 7, count
     )
 
 

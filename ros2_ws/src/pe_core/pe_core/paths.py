@@ -92,6 +92,11 @@ def bundle_path(name: str) -> Path:
     )
 
 
+def bundle_kind(name: str) -> str:
+    """What kind of policy the bundle ``name`` says that it is."""
+    return str(json.loads((bundle_path(name) / "bundle.json").read_text()).get("kind", ""))
+
+
 def boundary_names() -> list[str]:
     """The names of the learned boundaries in ``models/feasibility``."""
     return sorted(path.stem for path in (share_directory() / "models" / "feasibility").glob("*.npz"))

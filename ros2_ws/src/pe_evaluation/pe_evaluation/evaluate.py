@@ -34,7 +34,7 @@ from pe_safety.closed_loop import BACKUPS, INFEASIBLE, INTERVENTIONS, Games
 from pe_safety.disturbance.parameters import load_disturbance
 from pe_safety.feasibility.model import FeasibilityModel, load_feasibility
 from pe_safety.filter import REASONS
-from pe_safety.parameters import SafetyParameters, load_safety
+from pe_safety.parameters import SafetyParameters, check_mechanism, load_safety
 
 CHUNK = 500
 
@@ -65,11 +65,7 @@ class Match:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.randomise) and self.randomise >= 0.0):
             raise ConfigurationError(f"randomise = {self.randomise!r}: allowed: 0 (off) or a positive scale")
-        if self.safety == "barriernet":
-            raise ConfigurationError(
-                "safety = 'barriernet': no policy bundle with a BarrierNet head is installed; allowed: none, "
-                + ", ".join(config_names("safety"))
-            )
+        check_mechanism(self.safety, (self.pursuer, self.evader))
         if load_disturbance(self.safety) is not None:
             learning = config_names("disturbance")
             raise ConfigurationError(

@@ -10,6 +10,7 @@ from typing import Any
 from pe_core.config import ConfigurationError, Quantity, convert, quantities, quantity
 from pe_core.paths import BOUNDARY, boundary_names, bundle_names, config_names
 from pe_nodes.settings import DEVICES, NOISE
+from pe_safety.parameters import check_mechanism
 
 _TRUE, _FALSE = ("true", "True", "1"), ("false", "False", "0")
 
@@ -59,11 +60,7 @@ class LaunchArguments:
                 "safety = 'none': refused for nodes: every robot stands behind a safety filter; allowed: "
                 f"{_known_filters()} (unfiltered play: ./pe evaluate --safety none)"
             )
-        if self.safety == "barriernet":
-            raise ConfigurationError(
-                "safety = 'barriernet': no policy bundle with a BarrierNet head is installed; allowed: "
-                + _known_filters()
-            )
+        check_mechanism(self.safety, (self.pursuer, self.evader))
         if 0.0 < self.speed_ratio < 0.1:
             raise ConfigurationError(f"speed_ratio = {self.speed_ratio!r}: allowed: 0 (the scenario's) or [0.1, 3]")
         if not self.out:

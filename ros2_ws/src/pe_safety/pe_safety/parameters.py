@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_core.config import ConfigurationError, check_range, load_yaml, quantity
-from pe_core.paths import config_path
+from pe_core.paths import bundle_kind, config_names, config_path
 from pe_core.randomisation import Randomisation
 
 # Order of the values in SafetyParameters.as_array, which compiled kernels read by index.
@@ -16,6 +17,9 @@ from pe_core.randomisation import Randomisation
     RATE, ARC, MARGIN, WEIGHT_V, WEIGHT_OMEGA, COOPERATIVE, OPPONENT_SPEED_ERROR, SIGMAS, POSITION_ERROR,
     HEADING_ERROR, GAIN_ERROR, DELAY_ERROR, LAG_ERROR, ACCELERATION_MIN, MAP_ERROR,
 ) = range(15)  # fmt: skip
+
+BARRIER_NET = "barriernet"
+"""The mechanism that is inside the policy, as kind of a bundle and as name of the filter that verifies it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,3 +121,19 @@ class SafetyParameters:
 def load_safety(name: str) -> SafetyParameters:
     """The parameters in ``config/safety/<name>.yaml`` (or a path to a YAML file)."""
     return load_yaml(SafetyParameters, config_path("safety", name))
+
+
+def check_mechanism(safety: str, policies: Iterable[str]) -> None:
+    """Refuse ``safety`` = barriernet where no policy has the mechanism in it.
+
+    The filter of that name has the rows of the program inside the network, and verifies what comes out of it; a robot
+    whose policy is of another kind it filters like any other.
+
+    Raises:
+        ConfigurationError: none of the bundles ``policies`` has a BarrierNet head, or one is unknown.
+    """
+    if safety == BARRIER_NET and BARRIER_NET not in [bundle_kind(name) for name in policies]:
+        others = ", ".join(name for name in config_names("safety") if name != BARRIER_NET)
+        raise ConfigurationError(
+            f"safety = 'barriernet': neither policy has a BarrierNet head; allowed: {others}, or a bundle of that kind"
+        )

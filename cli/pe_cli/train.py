@@ -1,0 +1,46 @@
+"""``./pe train``: learn a policy."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    learning: Annotated[
+        str,
+        typer.Argument(
+            help="What is learned: a name in config/learning or config/self_play, or a path to the former.",
+            metavar="NAME",
+        ),
+    ],
+    steps: Annotated[
+        int | None, typer.Option(help="Environment steps. Default: the configuration's.", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the run.", min=0)] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder. Default: out/train/NAME-SEED.", metavar="DIR")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run in the folder ended.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads. Default: all cores.", min=1)] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another value of a parameter, KEY=VALUE.", metavar="K=V"),
+    ] = None,
+) -> None:
+    """Learn a policy; what came out is in the run folder, and --resume continues it.
+
+    With a name in config/self_play both roles learn in turn; --steps is then what each takes in a turn.
+    """
+    from pe_core.paths import config_names
+    from training.learning.train_main import run, run_self_play
+
+    command = "./pe train " + shlex.join(sys.argv[2:])
+    start = run_self_play if learning in config_names("self_play") else run
+    raise typer.Exit(start(learning, steps, seed, out, resume, threads, set_ or [], command))

@@ -1,0 +1,97 @@
+"""A training goes on after an interruption as if there had been none, and refuses what it cannot continue."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pe_core.config import ConfigurationError
+from training.learning.export import export
+from training.learning.parameters import Learning
+from training.learning.run import CURVES, Training
+from training.learning.train_main import parameters
+
+SMALL = Learning(
+    opponents="random:1, lookahead:1", hidden=16, games=32, horizon=8, minibatch=64, epochs=2, starts=64, steps=2048,
+    critic_only=1, teacher="lead", imitation=512, ratio_low=0.9, ratio_high=1.2, obstacles_low=0, obstacles_high=3,
+)  # fmt: skip
+
+
+def train(learning: Learning, out: Path, rollouts: int, resume: bool = False, threads: int = 1) -> Training:
+    training = Training(learning, 3, out, threads, "test", resume)
+    training.imitate(lambda steps, error: None)
+    for _ in range(rollouts):
+        training.advance()
+    training.save()
+    training.close()
+    return training
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "barriernet"])
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(algorithm: str, tmp_path: Path) -> None:
+    import dataclasses
+
+    learning = dataclasses.replace(SMALL, algorithm=algorithm)
+    whole = train(learning, tmp_path / "whole", 4)
+    train(learning, tmp_path / "parts", 2)
+    parts = train(learning, tmp_path / "parts", 2, resume=True)
+    for one, other in ((whole.policy, parts.policy), (whole.critic, parts.critic)):
+        for key, value in one.state_dict().items():
+            assert torch.equal(value, other.state_dict()[key]), key
+    np.testing.assert_array_equal(whole.games.batch.states, parts.games.batch.states)
+    curves = [
+        [json.loads(line)["steps"] for line in (tmp_path / name / CURVES).read_text().splitlines()]
+        for name in ("whole", "parts")
+    ]
+    assert curves[0] == curves[1] and whole.steps == parts.steps
+
+
+def test_a_run_folder_is_not_overwritten(tmp_path: Path) -> None:
+    train(SMALL, tmp_path, 1)
+    with pytest.raises(ConfigurationError, match="holds a training already"):
+        Training(SMALL, 3, tmp_path, 1, "test", resume=False)
+    with pytest.raises(ConfigurationError, match="other parameters or another seed"):
+        Training(SMALL, 4, tmp_path, 1, "test", resume=True)
+    with pytest.raises(ConfigurationError, match="no checkpoint.pt to resume"):
+        Training(SMALL, 3, tmp_path / "nothing", 1, "test", resume=True)
+
+
+def test_what_is_exported_is_what_was_trained(tmp_path: Path) -> None:
+    training = train(SMALL, tmp_path / "run", 1)
+    path, found = export(tmp_path / "run", "trial", tmp_path)
+    schema = json.loads((path / "bundle.json").read_text())
+    assert found["difference"] <= 1e-5 and schema["role"] == "pursuer" and schema["kind"] == "ppo"
+    provenance = schema["provenance"]
+    assert provenance["steps"] == training.steps and provenance["seed"] == 3
+    assert provenance["learning_sha256"] == SMALL.sha256()
+
+
+def test_parameters_can_be_changed_by_name_and_nothing_else() -> None:
+    changed = parameters("ppo", 1000, ["hidden=64", "opponents=flee"])
+    assert (changed.hidden, changed.opponents, changed.steps) == (64, "flee", 1000)
+    for change, message in (
+        ("hiden=1", "unknown key 'hiden'"),
+        ("hidden", "KEY=VALUE"),
+        ("hidden=0", "allowed"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            parameters("ppo", None, [change])
+
+
+@pytest.mark.slow
+def test_fifty_thousand_steps_show_learning(tmp_path: Path) -> None:
+    learning = Learning(
+        opponents="random", hidden=64, games=128, horizon=32, minibatch=512, epochs=6, starts=512, steps=100_000,
+        critic_only=1, divergence=0.1, learning_rate=1e-3,
+    )  # fmt: skip
+    training = Training(learning, 0, tmp_path, 1, "test", resume=False)
+    lines = []
+    while not training.finished:
+        training.advance()
+        lines.append(float(training.rollout.rewards.mean()))
+    training.close()
+    assert np.mean(lines[-4:]) > np.mean(lines[:4]) + 0.0005, lines

@@ -1,0 +1,1 @@
+"""Learning: policies, rollouts, proximal policy optimisation, imitation, and the run that holds them together."""

@@ -1,0 +1,50 @@
+"""What each part is good for: the same training without it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+from training.learning.parameters import BARRIERNET, PPO, Learning
+
+
+class Variant(NamedTuple):
+    """One column of the ablation: what it is, what is learned, and the filter of training and of deployment."""
+
+    description: str
+    changes: dict[str, object]
+    deployed: str
+
+
+VARIANTS: dict[str, Variant] = {
+    "A": Variant(
+        "full: program in the network, safety reward, learned feasibility",
+        {"algorithm": BARRIERNET, "safety": "rcbf", "rewards": "reference", "feasibility": 0.05},
+        "rcbf",
+    ),
+    "B": Variant(
+        "unsafe: no filter in training or after, no safety reward",
+        {"algorithm": PPO, "safety": "none", "rewards": "without_safety", "feasibility": 0.0},
+        "none",
+    ),
+    "C": Variant(
+        "filter only at deployment",
+        {"algorithm": PPO, "safety": "none", "rewards": "reference", "feasibility": 0.0},
+        "rcbf",
+    ),
+    "D": Variant(
+        "full without the safety reward w5",
+        {"algorithm": BARRIERNET, "safety": "rcbf", "rewards": "without_safety", "feasibility": 0.05},
+        "rcbf",
+    ),
+    "E": Variant(
+        "full without learned feasibility",
+        {"algorithm": BARRIERNET, "safety": "rcbf", "rewards": "reference", "feasibility": 0.0},
+        "rcbf",
+    ),
+}
+
+
+def learning_of(variant: str, base: Learning) -> Learning:
+    """The parameters ``base`` as ``variant`` changes them."""
+    return dataclasses.replace(base, **VARIANTS[variant].changes)  # type: ignore[arg-type]

@@ -1,0 +1,128 @@
+"""The stochastic policies that learn: how an action is drawn, and how probable it was.
+
+Actions are dimensionless (v / v_max, omega / omega_max), in the canonical frame of ``training.features``, and so are
+features and rows.  Every policy draws from random numbers that it is given, and
+says what it would do without noise.  ``Rows`` are the safety rows G u <= b that the filter has in the same state.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pe_safety.qp_layer import solve_qp
+from training.learning.parameters import Learning
+from training.networks import Mean
+
+_LOG_TWO_PI = math.log(2.0 * math.pi)
+
+
+class Rows(NamedTuple):
+    """Safety rows of N states in action units, padded by rows that never bind (b = inf)."""
+
+    g: Tensor  # (N, m, 2)
+    b: Tensor  # (N, m)
+
+    def mirrored(self, sign: Tensor) -> Rows:
+        """The same rows in frames in which turn rates have ``sign`` (N, 1)."""
+        return Rows(torch.stack([self.g[..., 0], self.g[..., 1] * sign], 2), self.b)
+
+
+class Judged(NamedTuple):
+    """Of N actions: log-probability, entropy, |u_safe - u_nom|^2 of the mean (N,) each, rows active at the mean."""
+
+    log_prob: Tensor
+    entropy: Tensor
+    correction: Tensor
+    active: Tensor
+
+
+class GaussianPolicy(nn.Module):
+    """u ~ Normal(mean, sigma): plain PPO, what the filter makes of it is the world's affair.
+
+    The deviation is one parameter an axis, kept within [low, high]: one that is free explodes where the filter hides
+    what noise does.
+    """
+
+    needs_rows = False
+
+    def __init__(self, learning: Learning) -> None:
+        super().__init__()
+        self.mean = Mean([learning.hidden] * learning.layers, learning.activation, learning.symmetric)
+        self.low, self.high = math.log(learning.deviation_low), math.log(learning.deviation_high)
+        self.log_deviation = nn.Parameter(torch.full((2,), self.high))
+
+    def deviation(self) -> Tensor:
+        """(2,) of both axes."""
+        return self.log_deviation.exp()
+
+    @torch.no_grad()
+    def confine(self) -> None:
+        """Bring the deviation back into its interval, after a gradient step."""
+        self.log_deviation.clamp_(self.low, self.high)
+
+    def nominal(self, features: Tensor) -> Tensor:
+        """Mean before any correction (N, 2)."""
+        return self.mean.squash(self.mean.net(features))
+
+    def centre(self, features: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor, Tensor]:
+        """What noise is added to (N, 2), |u_safe - u_nom|^2 (N,), and the number of active rows (N,)."""
+        mean = self.nominal(features)
+        zero = torch.zeros_like(mean[:, 0])
+        return mean, zero, zero
+
+    @torch.no_grad()
+    def draw(self, features: Tensor, rows: Rows | None, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions (N, 2) from standard normal ``noise`` (N, 2), and their log-probabilities (N,)."""
+        mean, _, _ = self.centre(features, rows)
+        action = mean + self.deviation() * noise
+        return action, _normal_log_prob(action, mean, self.deviation())
+
+    def judge(self, features: Tensor, action: Tensor, rows: Rows | None) -> Judged:
+        """Differentiable."""
+        mean, correction, active = self.centre(features, rows)
+        deviation = self.deviation()
+        entropy = (0.5 + 0.5 * _LOG_TWO_PI + torch.log(deviation)).sum().expand(len(mean))
+        return Judged(_normal_log_prob(action, mean, deviation), entropy, correction, active)
+
+    def deterministic(self, learning: Learning) -> nn.Module:
+        """What runs on the robot: observations (N, SIZE) to actions (N, 2), without noise."""
+        return self.mean
+
+    def imitate(self, features: Tensor, wanted: Tensor) -> Tensor:
+        """Loss of the mean beside what a teacher did (N, 2): a number."""
+        return ((self.nominal(features) - wanted) ** 2).sum(1).mean()
+
+
+class BarrierNetPolicy(GaussianPolicy):
+    """u ~ Normal(QP(u_nom), sigma): the mean is safe, exactly, and what is learned is what is driven.
+
+    Gradients pass the program by its KKT conditions.  The sample is executed through the filter, which has the same
+    rows: for the learner that is part of the world, and the log-probability is that of the sample that was drawn, so
+    that the gradient has no bias.  With ``exploration`` = nominal the noise comes before the program, as published:
+    u ~ Normal(u_nom, sigma), and only the deterministic policy is safe of itself.
+    """
+
+    needs_rows = True
+
+    def __init__(self, learning: Learning, weights: tuple[float, float]) -> None:
+        super().__init__(learning)
+        self.weights = weights
+        self.safe_mean = learning.exploration == "safe-mean"
+
+    def centre(self, features: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor, Tensor]:
+        """See :class:`GaussianPolicy`."""
+        assert rows is not None
+        nominal = self.nominal(features)
+        solution = solve_qp(rows.g, rows.b, nominal, self.weights)
+        correction = ((solution.u - nominal) ** 2).sum(1)
+        active = (solution.active >= 0).sum(1)
+        return (solution.u if self.safe_mean else nominal), correction, active
+
+
+def _normal_log_prob(action: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    z = (action - mean) / deviation
+    return -0.5 * (z * z + _LOG_TWO_PI).sum(1) - torch.log(deviation).sum()

@@ -1,0 +1,124 @@
+r"""Proximal policy optimisation of one rollout.
+
+With r = exp(log pi(u) - log pi_old(u)) and advantages A, normalised over the rollout, the loss of the policy is
+
+    - mean min(r A, clip(r, 1 - eps, 1 + eps) A)  -  c_H entropy  +  c_u |u_safe - u_nom|^2
+
+and that of the value is the mean square of (V - (A + V_old)).  Rewards are scaled so that values are of order one.
+The correction of the mean has a price because the program hides it: behind an active row the return does not depend on
+u_nom, which would drift where no gradient brings it back.
+
+Own code, for what the kept libraries do not hold: safety rows in the buffer, a mean behind a quadratic program,
+densities truncated to a polygon, and states that are arrays already (docs/training.md has the measured comparison).
+Source: Schulman et al. 2017.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from training.learning.parameters import Learning
+from training.learning.policies import GaussianPolicy, Rows
+from training.learning.rollout import Rollout
+
+
+@dataclasses.dataclass
+class Optimisers:
+    """Adam for the policy, Adam for the value."""
+
+    policy: torch.optim.Adam
+    critic: torch.optim.Adam
+
+    def set_rate(self, rate: float) -> None:
+        """Learning rate of both."""
+        for optimiser in (self.policy, self.critic):
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+
+
+def update(
+    learning: Learning,
+    policy: GaussianPolicy,
+    critic: nn.Module,
+    optimisers: Optimisers,
+    rollout: Rollout,
+    generator: torch.Generator,
+    value_only: bool,
+) -> dict[str, float]:
+    """Improve both networks by ``rollout``; returns diagnostics, means over the gradient steps."""
+    advantages = rollout.advantages(learning.discount, learning.trace)
+    returns = (advantages + rollout.values[:-1]).flatten()
+    values = rollout.values[:-1].flatten()
+    advantages = advantages.flatten()
+    wanted = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    features, actions = rollout.features.flatten(0, 1), rollout.actions.flatten(0, 1)
+    old, rows = rollout.log_prob.flatten(), rollout.flat_rows()
+    sums: dict[str, float] = {}
+    steps = policy_steps = 0
+    stopped = value_only
+    for _ in range(learning.epochs):
+        order = torch.randperm(len(old), generator=generator)
+        for part in order.split(learning.minibatch):
+            seen = features[part]
+            if not stopped:
+                here = None if rows is None else Rows(rows.g[part], rows.b[part])
+                found = _policy_step(
+                    learning, policy, optimisers, seen, actions[part], here, old[part], wanted[part]
+                )
+                policy_steps += 1
+                for key, value in found.items():
+                    sums[key] = sums.get(key, 0.0) + value
+                stopped = found["kl"] > learning.divergence
+            error = critic(seen)[:, 0] - returns[part]
+            loss = learning.value * (error * error).mean()
+            optimisers.critic.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(critic.parameters(), learning.gradient_norm)
+            optimisers.critic.step()
+            steps += 1
+            sums["value_loss"] = sums.get("value_loss", 0.0) + float(loss.detach())
+    result = {key: value / (steps if key == "value_loss" else policy_steps) for key, value in sums.items()}
+    spread = float(returns.var())
+    result["explained_variance"] = 1.0 - float((returns - values).var()) / spread if spread > 0.0 else 0.0
+    result["policy_steps"] = float(policy_steps)
+    deviation = policy.deviation().detach()
+    result["deviation_v"], result["deviation_omega"] = float(deviation[0]), float(deviation[1])
+    return result
+
+
+def _policy_step(
+    learning: Learning,
+    policy: GaussianPolicy,
+    optimisers: Optimisers,
+    features: Tensor,
+    actions: Tensor,
+    rows: Rows | None,
+    old: Tensor,
+    advantages: Tensor,
+) -> dict[str, float]:
+    judged = policy.judge(features, actions, rows)
+    change = judged.log_prob - old
+    ratio = change.exp()
+    gain = torch.minimum(
+        ratio * advantages, ratio.clamp(1.0 - learning.clip, 1.0 + learning.clip) * advantages
+    )
+    loss = -gain.mean() - learning.entropy * judged.entropy.mean()
+    loss = loss + learning.correction * judged.correction.mean()
+    optimisers.policy.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(policy.parameters(), learning.gradient_norm)
+    optimisers.policy.step()
+    policy.confine()
+    with torch.no_grad():
+        return {
+            "policy_loss": float(loss),
+            "kl": float((ratio - 1.0 - change).mean()),
+            "clipped": float(((ratio - 1.0).abs() > learning.clip).float().mean()),
+            "gradient_norm": float(norm),
+            "mean_correction": float(judged.correction.mean()),
+            "active_rows": float(judged.active.float().mean()),
+            "entropy": float(judged.entropy.mean()),
+        }

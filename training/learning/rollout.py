@@ -1,0 +1,151 @@
+"""Rollouts: what one learner saw, did and was paid, in N games over T steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pe_core.robot import V_MAX
+from training.batch import (
+    CAPTURES,
+    LENGTH,
+    PURSUER_CORRECTION,
+    PURSUER_INTERVENED,
+    PURSUER_RETURN,
+    VIOLATIONS,
+)
+from training.features import FEATURES
+from training.games import BatchedGames
+from training.learning.policies import GaussianPolicy, Rows
+
+Eyes = Callable[[NDArray[np.float64]], tuple[Tensor, Tensor]]
+"""Observations (N, SIZE) to features (N, FEATURES), and the sign (N, 1) that turn rates have in their frame."""
+RowReader = Callable[[], Rows]
+Price = Callable[[], NDArray[np.float64]]
+
+
+@dataclasses.dataclass
+class Rollout:
+    """T steps of N games; every tensor begins with (T, N).  The rows are those of the states that were acted in, so
+    that the quadratic program of every sample can be solved again."""
+
+    features: Tensor  # (T, N, FEATURES)
+    actions: Tensor  # (T, N, 2), as drawn
+    log_prob: Tensor
+    values: Tensor  # (T + 1, N)
+    rewards: Tensor
+    done: Tensor  # bool: the episode ended with this step
+    rows: Rows | None
+
+    @classmethod
+    def empty(cls, steps: int, games: int, rows: int) -> Rollout:
+        """Room for ``steps`` of ``games``; ``rows`` safety rows a state, 0: none are kept."""
+        shape = (steps, games)
+        return cls(
+            features=torch.zeros(*shape, FEATURES),
+            actions=torch.zeros(*shape, 2),
+            log_prob=torch.zeros(shape),
+            values=torch.zeros(steps + 1, games),
+            rewards=torch.zeros(shape),
+            done=torch.zeros(shape, dtype=torch.bool),
+            rows=Rows(torch.zeros(*shape, rows, 2), torch.zeros(*shape, rows)) if rows else None,
+        )
+
+    def flat_rows(self) -> Rows | None:
+        """Rows of all T N samples."""
+        return None if self.rows is None else Rows(self.rows.g.flatten(0, 1), self.rows.b.flatten(0, 1))
+
+    def advantages(self, discount: float, trace: float) -> Tensor:
+        """Generalised advantage estimates (T, N).
+
+        An episode that ended is worth nothing beyond, by time too: what is left of it is in the observation.
+        Source: Schulman et al. 2016.
+        """
+        result, running = torch.zeros_like(self.rewards), torch.zeros_like(self.rewards[0])
+        for t in range(len(self.rewards) - 1, -1, -1):
+            alive = (~self.done[t]).float()
+            error = self.rewards[t] + discount * alive * self.values[t + 1] - self.values[t]
+            running = error + discount * trace * alive * running
+            result[t] = running
+        return result
+
+
+@dataclasses.dataclass
+class Account:
+    """Episodes that ended: opponent, speed ratio and totals of each (``training.batch``)."""
+
+    opponents: list[NDArray[np.int64]] = dataclasses.field(default_factory=list)
+    ratios: list[NDArray[np.float64]] = dataclasses.field(default_factory=list)
+    totals: list[NDArray[np.float64]] = dataclasses.field(default_factory=list)
+
+    def summary(self, role: int) -> dict[str, float]:
+        """What a curve shows; empty where no episode ended."""
+        if not self.totals:
+            return {}
+        totals, opponents = np.concatenate(self.totals), np.concatenate(self.opponents)
+        captured, steps = totals[:, CAPTURES], totals[:, LENGTH]
+        result = {
+            "episodes": float(len(totals)),
+            "capture_rate": float(captured.mean()),
+            "capture_steps": float(steps[captured > 0].mean()) if captured.any() else 0.0,
+            "return": float(totals[:, PURSUER_RETURN + role].mean()),
+            "violations": float(totals[:, VIOLATIONS].sum()),
+            "intervention_rate": float(totals[:, PURSUER_INTERVENED + role].sum() / steps.sum()),
+            "correction": float(totals[:, PURSUER_CORRECTION + role].sum() / steps.sum()),
+        }
+        for number in np.unique(opponents):
+            result[f"capture_rate/{number}"] = float(captured[opponents == number].mean())
+        return result
+
+
+def collect(
+    games: BatchedGames,
+    role: int,
+    policy: GaussianPolicy,
+    critic: nn.Module,
+    eyes: Eyes,
+    generator: torch.Generator,
+    rollout: Rollout,
+    read_rows: RowReader | None,
+    reward_scale: float,
+    account: Account,
+    price: Price | None = None,
+) -> None:
+    """Play ``rollout`` full with what ``policy`` draws; ended episodes go to ``account``.
+
+    ``price`` is what is taken from the reward beside (``training.rewards``), for the states that were reached.
+    """
+    steps, n = rollout.rewards.shape
+    other = 1 - role
+    batch = games.batch
+    with torch.inference_mode():
+        for t in range(steps):
+            seen, sign = eyes(games.observe(role))
+            rollout.features[t] = seen
+            rollout.values[t] = critic(seen)[:, 0]
+            rows = None
+            if read_rows is not None and rollout.rows is not None:
+                rows = read_rows().mirrored(sign)
+                rollout.rows.g[t], rollout.rows.b[t] = rows
+            noise = torch.randn(n, 2, generator=generator)
+            rollout.actions[t], rollout.log_prob[t] = policy.draw(seen, rows, noise)
+            opponents = batch.opponents[:, other].copy()
+            ratios = batch.models[:, 1, V_MAX] / batch.models[:, 0, V_MAX]
+            action = torch.cat([rollout.actions[t, :, :1], rollout.actions[t, :, 1:] * sign], 1)
+            games.step(action.double().numpy(), role)
+            rollout.rewards[t] = torch.from_numpy(batch.rewards[:, role]).float() * reward_scale
+            over = batch.terminated | batch.truncated
+            rollout.done[t] = torch.from_numpy(over)
+            if price is not None:
+                taken = torch.from_numpy(np.where(over, 0.0, price())).float()
+                rollout.rewards[t] -= taken * reward_scale
+            if over.any():
+                account.opponents.append(opponents[over])
+                account.ratios.append(ratios[over])
+                account.totals.append(batch.ended[over].copy())
+        rollout.values[steps] = critic(eyes(games.observe(role))[0])[:, 0]

@@ -1,0 +1,199 @@
+r"""Self-play: both roles learn in turn, each against a pool of what the other has been.
+
+    OUT/pursuer, OUT/evader       the two trainings
+    OUT/pool/<role>-<phase>       a bundle of each after every phase
+    OUT/self_play.json            what has been done, replaced whole
+
+In a phase one role learns against frozen opponents: the scripted mix of its parameters, and of the pool those against
+which it does worst, sampled with weight (1 - w)^p, w the learner's share of wins against it in its last phase (Vinyals
+et al. 2019).  After a phase the learner's health is looked at: weights that are not finite, or a share of wins against
+the scripted mix that has fallen by more than ``health_drop`` below its best, send it back to its last good snapshot.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pe_core.config import ConfigurationError, check_range, quantity
+from training.field import ROLES, parse_mix
+from training.learning.export import export
+from training.learning.parameters import Learning, load_learning
+from training.learning.run import CHECKPOINT, Training, write_json
+from training.opponents.play import GIVEN, NUMBERS
+
+STATE = "self_play.json"
+_UNKNOWN = 0.5
+Tell = Callable[[str, int, dict[str, float]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfPlay:
+    """``config/self_play/<name>.yaml``."""
+
+    pursuer: str = quantity("ppo", description="config/learning/<name>.yaml of the pursuer")
+    evader: str = quantity("evader", description="config/learning/<name>.yaml of the evader")
+    phases: int = quantity(6, low=1, high=1000, description="turns of each role")
+    phase_steps: int = quantity(4_000_000, low=1, high=10**10, description="environment steps of a turn")
+    pool: int = quantity(
+        6, low=1, high=100, description="past selves that are played against, the latest always"
+    )
+    share: float = quantity(
+        0.5, low=0.0, high=0.95, description="of the games that are played against past selves"
+    )
+    priority: float = quantity(1.0, low=0.0, high=10.0, description="exponent p of the sampling weight")
+    health_drop: float = quantity(
+        0.15, low=0.0, high=1.0, description="fall of the wins that sends a learner back"
+    )
+
+    def __post_init__(self) -> None:
+        check_range(self, "self-play")
+
+
+def mix_of(scripted: str, pool: dict[str, float], share: float, priority: float) -> str:
+    """The mix of scripted opponents and of the pool, name to the learner's share of wins.
+
+    The pool's weights (1 - w)^p, at least 0.01, add up to ``share`` of all.
+    """
+    base = parse_mix(scripted)
+    total = sum(base.values())
+    weights = {name: max((1.0 - wins) ** priority, 0.01) for name, wins in pool.items()}
+    parts = {name: weight / total * (1.0 - share if pool else 1.0) for name, weight in base.items()}
+    for name, weight in weights.items():
+        parts[name] = share * weight / sum(weights.values())
+    return ", ".join(f"{name}:{weight:.6f}" for name, weight in parts.items())
+
+
+def wins_of(line: dict[str, float], role: str) -> dict[int, float]:
+    """The learner's share of wins against each opponent's number, from a line of the curves."""
+    prefix = "capture_rate/"
+    rates = {int(key[len(prefix) :]): value for key, value in line.items() if key.startswith(prefix)}
+    return rates if role == "pursuer" else {number: 1.0 - rate for number, rate in rates.items()}
+
+
+class Match:
+    """Self-play that can be interrupted after every rollout and goes on in the phase it was in."""
+
+    def __init__(
+        self, parameters: SelfPlay, seed: int, out: Path, threads: int, command: str, resume: bool
+    ) -> None:
+        """Begin in the empty folder ``out``, or ``resume`` what is there.
+
+        Raises:
+            ConfigurationError: something is there already, or there is nothing to resume.
+        """
+        self.parameters, self.seed, self.out = parameters, seed, out
+        self.threads, self.command = threads, command
+        self.learnings = {
+            "pursuer": load_learning(parameters.pursuer),
+            "evader": load_learning(parameters.evader),
+        }
+        total = parameters.phases * parameters.phase_steps
+        for role, learning in self.learnings.items():
+            if learning.role != role:
+                raise ConfigurationError(
+                    f"self-play: the parameters of the {role} are of the role {learning.role}"
+                )
+            self.learnings[role] = dataclasses.replace(learning, steps=total + learning.imitation)
+        path = out / STATE
+        if resume != path.is_file():
+            raise ConfigurationError(
+                f"{out}: no {STATE} to resume"
+                if resume
+                else f"{out}: holds self-play already; allowed: --resume"
+            )
+        self.state: dict[str, Any] = (
+            json.loads(path.read_text())
+            if resume
+            else {"phase": 0, "turn": 0, "wins": {role: {} for role in ROLES}, "best": {}, "rollbacks": []}
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether every phase has been played."""
+        return bool(self.state["phase"] >= self.parameters.phases)
+
+    def play_turn(self, tell: Tell) -> None:
+        """One role's turn of one phase; ``tell`` gets the role, the phase and every line of the curves."""
+        role, phase = ROLES[self.state["turn"]], self.state["phase"]
+        learning = self.learnings[role]
+        pool = self._pool(role)
+        mix = mix_of(learning.opponents, pool, self.parameters.share, self.parameters.priority)
+        folder = self.out / role
+        training = Training(
+            learning, self.seed, folder, self.threads, self.command, (folder / CHECKPOINT).is_file(), mix
+        )
+        try:
+            training.imitate(lambda taken, error: tell(role, phase, {"steps": float(taken), "error": error}))
+            until = learning.imitation + (phase + 1) * self.parameters.phase_steps
+            lines: list[dict[str, float]] = []
+            while training.steps < until:
+                lines.append(training.advance())
+                tell(role, phase, lines[-1])
+            training.save()
+        finally:
+            training.close()
+        self._settle(role, phase, learning, mix, lines, training)
+
+    def _settle(
+        self,
+        role: str,
+        phase: int,
+        learning: Learning,
+        mix: str,
+        lines: list[dict[str, float]],
+        training: Training,
+    ) -> None:
+        late = lines[len(lines) // 2 :]
+        rates: dict[int, list[float]] = {}
+        for line in late:
+            for number, rate in wins_of(line, role).items():
+                rates.setdefault(number, []).append(rate)
+        wins = {number: sum(values) / len(values) for number, values in rates.items()}
+        players = [name for name in parse_mix(mix) if name not in NUMBERS]
+        for number, rate in wins.items():
+            if number < GIVEN:
+                self.state["wins"][role][players[GIVEN - 1 - number]] = rate
+        scripted = [rate for number, rate in wins.items() if number > GIVEN]
+        health = sum(scripted) / len(scripted) if scripted else 0.0
+        best = self.state["best"].get(role, 0.0)
+        finite = all(bool(torch.isfinite(value).all()) for value in training.policy.state_dict().values())
+        good = self.out / role / "good.pt"
+        if good.is_file() and (not finite or health < best - self.parameters.health_drop):
+            self.state["rollbacks"].append({"role": role, "phase": phase, "wins": health, "best": best})
+            self._roll_back(role, good)
+        else:
+            shutil.copyfile(self.out / role / CHECKPOINT, good.with_suffix(".tmp"))
+            good.with_suffix(".tmp").replace(good)
+            self.state["best"][role] = max(best, health)
+            export(self.out / role, f"{role}-{phase}", self.out / "pool")
+        self.state["turn"] = 1 - self.state["turn"]
+        self.state["phase"] += self.state["turn"] == 0
+        write_json(self.out / STATE, self.state)
+
+    def _roll_back(self, role: str, good: Path) -> None:
+        """Networks and optimisers of the last good checkpoint, with the steps and games of now."""
+        path = self.out / role / CHECKPOINT
+        now, then = torch.load(path, weights_only=True), torch.load(good, weights_only=True)
+        for key in ("policy", "critic", "policy_optimiser", "critic_optimiser"):
+            now[key] = then[key]
+        torch.save(now, path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").replace(path)
+
+    def _pool(self, role: str) -> dict[str, float]:
+        """Past selves of the other role, path to the learner's share of wins: the latest, and the hardest before."""
+        other = ROLES[1 - ROLES.index(role)]
+        paths = sorted(
+            (self.out / "pool").glob(f"{other}-*"), key=lambda path: int(path.name.rpartition("-")[2])
+        )
+        wins: dict[str, float] = self.state["wins"][role]
+        names = [str(path) for path in paths]
+        latest, earlier = names[-1:], sorted(names[:-1], key=lambda name: wins.get(name, _UNKNOWN))
+        kept = latest + earlier[: self.parameters.pool - 1]
+        return {name: wins.get(name, _UNKNOWN) for name in kept}
