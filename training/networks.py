@@ -53,3 +53,28 @@ class Mean(nn.Module):
         seen, sign = self.canonical(observation)
         action = self.squash(self.net(self.features(seen)))
         return torch.cat([action[:, :1], action[:, 1:] * sign], 1)
+
+
+class BetaMean(nn.Module):
+    """Observations (N, SIZE) to the means (N, 2) of Beta densities on the box of actions.
+
+    Raw outputs z give parameters (a1, b1, a2, b2) = 1 + softplus(z), which make unimodal densities of unit coordinates
+    (v / v_max, (1 + omega / omega_max) / 2), with means a / (a + b).
+    """
+
+    def __init__(self, sizes: Sequence[int], activation: str, symmetric: bool) -> None:
+        super().__init__()
+        self.canonical = Canonical(symmetric)
+        self.features = Features()
+        self.net = perceptron(sizes, 4, activation, 0.01)
+
+    def squash(self, raw: Tensor) -> Tensor:
+        """Raw outputs (N, 4) to mean actions (N, 2)."""
+        p = 1.0 + torch.nn.functional.softplus(raw)
+        return torch.stack([p[:, 0] / (p[:, 0] + p[:, 1]), 2.0 * p[:, 2] / (p[:, 2] + p[:, 3]) - 1.0], 1)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """See the class."""
+        seen, sign = self.canonical(observation)
+        action = self.squash(self.net(self.features(seen)))
+        return torch.cat([action[:, :1], action[:, 1:] * sign], 1)

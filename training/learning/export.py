@@ -15,7 +15,7 @@ from pe_core.bundle import BundleError, PolicyBundle, load_bundle, save_bundle
 from pe_core.config import ConfigurationError, from_mapping
 from pe_core.scripted.build import golden_observations
 from training.learning.parameters import Learning
-from training.learning.policies import GaussianPolicy
+from training.learning.policies import Policy
 from training.learning.run import CHECKPOINT, RUN, make_policy
 
 EQUAL = 1e-5
@@ -23,7 +23,7 @@ EQUAL = 1e-5
 TRIED = 1000
 
 
-def load_policy(run: Path) -> tuple[GaussianPolicy, Learning, dict[str, Any]]:
+def load_policy(run: Path) -> tuple[Policy, Learning, dict[str, Any]]:
     """The policy of a run folder, its parameters, and where it came from.
 
     Raises:

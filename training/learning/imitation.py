@@ -16,7 +16,7 @@ from training.features import FEATURES
 from training.field import ROLES
 from training.games import BatchedGames
 from training.learning.parameters import Learning
-from training.learning.policies import GaussianPolicy
+from training.learning.policies import Policy
 from training.learning.rollout import Eyes
 from training.opponents.play import act_batch, number_of
 
@@ -28,7 +28,7 @@ _MINIBATCH = 2048
 def imitate(
     learning: Learning,
     games: BatchedGames,
-    policy: GaussianPolicy,
+    policy: Policy,
     eyes: Eyes,
     generator: torch.Generator,
     progress: Callable[[int, float], None],
@@ -62,7 +62,7 @@ def imitate(
 
 
 def _fit(
-    policy: GaussianPolicy,
+    policy: Policy,
     optimiser: torch.optim.Adam,
     seen: torch.Tensor,
     shown: torch.Tensor,

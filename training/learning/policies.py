@@ -1,8 +1,8 @@
 """The stochastic policies that learn: how an action is drawn, and how probable it was.
 
 Actions are dimensionless (v / v_max, omega / omega_max), in the canonical frame of ``training.features``, and so are
-features and rows.  Every policy draws from random numbers that it is given, and
-says what it would do without noise.  ``Rows`` are the safety rows G u <= b that the filter has in the same state.
+features and rows.  Every policy draws from random numbers that it is given, and says what it would do without noise.
+``Rows`` are the safety rows G u <= b that the filter has in the same state.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pe_safety.qp_layer import solve_qp
 from training.learning.parameters import Learning
-from training.networks import Mean
+from training.networks import BetaMean, Mean
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
 
@@ -31,6 +31,10 @@ class Rows(NamedTuple):
         return Rows(torch.stack([self.g[..., 0], self.g[..., 1] * sign], 2), self.b)
 
 
+Context = tuple[Tensor, ...]
+"""What a policy keeps of the rows of N states, beside features and actions: first axes (N,)."""
+
+
 class Judged(NamedTuple):
     """Of N actions: log-probability, entropy, |u_safe - u_nom|^2 of the mean (N,) each, rows active at the mean."""
 
@@ -40,14 +44,55 @@ class Judged(NamedTuple):
     active: Tensor
 
 
-class GaussianPolicy(nn.Module):
+class Policy(nn.Module):
+    """What :mod:`training.learning` asks of a stochastic policy.
+
+    Attributes:
+        mean: observations to deterministic actions; its parts ``canonical`` and ``features`` make the features.
+        needs_rows: whether :meth:`context` reads the rows.
+    """
+
+    mean: Mean | BetaMean
+    needs_rows = False
+
+    def nominal(self, features: Tensor) -> Tensor:
+        """What it would do without noise, before any correction (N, 2)."""
+        return self.mean.squash(self.mean.net(features))
+
+    def context(self, rows: Rows | None) -> Context:
+        """What of the rows is kept for :meth:`judge`."""
+        return ()
+
+    def draw(self, features: Tensor, context: Context, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Actions (N, 2) and their log-probabilities (N,), without gradients."""
+        raise NotImplementedError
+
+    def judge(self, features: Tensor, action: Tensor, context: Context) -> Judged:
+        """Of given actions (N, 2); differentiable."""
+        raise NotImplementedError
+
+    def confine(self) -> None:
+        """Bring parameters back into their intervals, after a gradient step."""
+
+    def spread(self) -> dict[str, float]:
+        """How much is explored, for the curves."""
+        return {}
+
+    def deterministic(self, learning: Learning) -> nn.Module:
+        """What runs on the robot: observations (N, SIZE) to actions (N, 2), without noise."""
+        return self.mean
+
+    def imitate(self, features: Tensor, wanted: Tensor) -> Tensor:
+        """Loss of the mean beside what a teacher did (N, 2): a number."""
+        return ((self.nominal(features) - wanted) ** 2).sum(1).mean()
+
+
+class GaussianPolicy(Policy):
     """u ~ Normal(mean, sigma): plain PPO, what the filter makes of it is the world's affair.
 
     The deviation is one parameter an axis, kept within [low, high]: one that is free explodes where the filter hides
     what noise does.
     """
-
-    needs_rows = False
 
     def __init__(self, learning: Learning) -> None:
         super().__init__()
@@ -64,37 +109,30 @@ class GaussianPolicy(nn.Module):
         """Bring the deviation back into its interval, after a gradient step."""
         self.log_deviation.clamp_(self.low, self.high)
 
-    def nominal(self, features: Tensor) -> Tensor:
-        """Mean before any correction (N, 2)."""
-        return self.mean.squash(self.mean.net(features))
+    def spread(self) -> dict[str, float]:
+        """The deviations."""
+        deviation = self.deviation().detach()
+        return {"deviation_v": float(deviation[0]), "deviation_omega": float(deviation[1])}
 
-    def centre(self, features: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor, Tensor]:
+    def centre(self, features: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """What noise is added to (N, 2), |u_safe - u_nom|^2 (N,), and the number of active rows (N,)."""
         mean = self.nominal(features)
         zero = torch.zeros_like(mean[:, 0])
         return mean, zero, zero
 
     @torch.no_grad()
-    def draw(self, features: Tensor, rows: Rows | None, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Actions (N, 2) from standard normal ``noise`` (N, 2), and their log-probabilities (N,)."""
-        mean, _, _ = self.centre(features, rows)
-        action = mean + self.deviation() * noise
+    def draw(self, features: Tensor, context: Context, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Actions (N, 2) and their log-probabilities (N,)."""
+        mean, _, _ = self.centre(features, context)
+        action = mean + self.deviation() * torch.randn(len(mean), 2, generator=generator)
         return action, _normal_log_prob(action, mean, self.deviation())
 
-    def judge(self, features: Tensor, action: Tensor, rows: Rows | None) -> Judged:
+    def judge(self, features: Tensor, action: Tensor, context: Context) -> Judged:
         """Differentiable."""
-        mean, correction, active = self.centre(features, rows)
+        mean, correction, active = self.centre(features, context)
         deviation = self.deviation()
         entropy = (0.5 + 0.5 * _LOG_TWO_PI + torch.log(deviation)).sum().expand(len(mean))
         return Judged(_normal_log_prob(action, mean, deviation), entropy, correction, active)
-
-    def deterministic(self, learning: Learning) -> nn.Module:
-        """What runs on the robot: observations (N, SIZE) to actions (N, 2), without noise."""
-        return self.mean
-
-    def imitate(self, features: Tensor, wanted: Tensor) -> Tensor:
-        """Loss of the mean beside what a teacher did (N, 2): a number."""
-        return ((self.nominal(features) - wanted) ** 2).sum(1).mean()
 
 
 class BarrierNetPolicy(GaussianPolicy):
@@ -113,11 +151,16 @@ class BarrierNetPolicy(GaussianPolicy):
         self.weights = weights
         self.safe_mean = learning.exploration == "safe-mean"
 
-    def centre(self, features: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor, Tensor]:
-        """See :class:`GaussianPolicy`."""
+    def context(self, rows: Rows | None) -> Context:
+        """The rows themselves, from which the program can be solved again."""
         assert rows is not None
+        return rows.g, rows.b
+
+    def centre(self, features: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """See :class:`GaussianPolicy`."""
         nominal = self.nominal(features)
-        solution = solve_qp(rows.g, rows.b, nominal, self.weights)
+        g, b = context
+        solution = solve_qp(g, b, nominal, self.weights)
         correction = ((solution.u - nominal) ** 2).sum(1)
         active = (solution.active >= 0).sum(1)
         return (solution.u if self.safe_mean else nominal), correction, active

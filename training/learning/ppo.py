@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from training.learning.parameters import Learning
-from training.learning.policies import GaussianPolicy, Rows
+from training.learning.policies import Context, Policy
 from training.learning.rollout import Rollout
 
 
@@ -41,7 +41,7 @@ class Optimisers:
 
 def update(
     learning: Learning,
-    policy: GaussianPolicy,
+    policy: Policy,
     critic: nn.Module,
     optimisers: Optimisers,
     rollout: Rollout,
@@ -55,7 +55,7 @@ def update(
     advantages = advantages.flatten()
     wanted = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
     features, actions = rollout.features.flatten(0, 1), rollout.actions.flatten(0, 1)
-    old, rows = rollout.log_prob.flatten(), rollout.flat_rows()
+    old, context = rollout.log_prob.flatten(), rollout.flat_context()
     sums: dict[str, float] = {}
     steps = policy_steps = 0
     stopped = value_only
@@ -64,7 +64,7 @@ def update(
         for part in order.split(learning.minibatch):
             seen = features[part]
             if not stopped:
-                here = None if rows is None else Rows(rows.g[part], rows.b[part])
+                here = tuple(value[part] for value in context)
                 found = _policy_step(
                     learning, policy, optimisers, seen, actions[part], here, old[part], wanted[part]
                 )
@@ -84,22 +84,20 @@ def update(
     spread = float(returns.var())
     result["explained_variance"] = 1.0 - float((returns - values).var()) / spread if spread > 0.0 else 0.0
     result["policy_steps"] = float(policy_steps)
-    deviation = policy.deviation().detach()
-    result["deviation_v"], result["deviation_omega"] = float(deviation[0]), float(deviation[1])
-    return result
+    return result | policy.spread()
 
 
 def _policy_step(
     learning: Learning,
-    policy: GaussianPolicy,
+    policy: Policy,
     optimisers: Optimisers,
     features: Tensor,
     actions: Tensor,
-    rows: Rows | None,
+    context: Context,
     old: Tensor,
     advantages: Tensor,
 ) -> dict[str, float]:
-    judged = policy.judge(features, actions, rows)
+    judged = policy.judge(features, actions, context)
     change = judged.log_prob - old
     ratio = change.exp()
     gain = torch.minimum(

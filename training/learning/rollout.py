@@ -21,7 +21,7 @@ from training.batch import (
 )
 from training.features import FEATURES
 from training.games import BatchedGames
-from training.learning.policies import GaussianPolicy, Rows
+from training.learning.policies import Context, Policy, Rows
 
 Eyes = Callable[[NDArray[np.float64]], tuple[Tensor, Tensor]]
 """Observations (N, SIZE) to features (N, FEATURES), and the sign (N, 1) that turn rates have in their frame."""
@@ -31,8 +31,8 @@ Price = Callable[[], NDArray[np.float64]]
 
 @dataclasses.dataclass
 class Rollout:
-    """T steps of N games; every tensor begins with (T, N).  The rows are those of the states that were acted in, so
-    that the quadratic program of every sample can be solved again."""
+    """T steps of N games; every tensor begins with (T, N).  The context is of the states that were acted in: of a
+    BarrierNet the safety rows, so that the quadratic program of every sample can be solved again."""
 
     features: Tensor  # (T, N, FEATURES)
     actions: Tensor  # (T, N, 2), as drawn
@@ -40,11 +40,11 @@ class Rollout:
     values: Tensor  # (T + 1, N)
     rewards: Tensor
     done: Tensor  # bool: the episode ended with this step
-    rows: Rows | None
+    context: Context
 
     @classmethod
-    def empty(cls, steps: int, games: int, rows: int) -> Rollout:
-        """Room for ``steps`` of ``games``; ``rows`` safety rows a state, 0: none are kept."""
+    def empty(cls, steps: int, games: int, context: Context = ()) -> Rollout:
+        """Room for ``steps`` of ``games``, and for contexts like the one of the games, ``context``."""
         shape = (steps, games)
         return cls(
             features=torch.zeros(*shape, FEATURES),
@@ -53,12 +53,12 @@ class Rollout:
             values=torch.zeros(steps + 1, games),
             rewards=torch.zeros(shape),
             done=torch.zeros(shape, dtype=torch.bool),
-            rows=Rows(torch.zeros(*shape, rows, 2), torch.zeros(*shape, rows)) if rows else None,
+            context=tuple(torch.zeros(steps, *value.shape, dtype=value.dtype) for value in context),
         )
 
-    def flat_rows(self) -> Rows | None:
-        """Rows of all T N samples."""
-        return None if self.rows is None else Rows(self.rows.g.flatten(0, 1), self.rows.b.flatten(0, 1))
+    def flat_context(self) -> Context:
+        """Context of all T N samples."""
+        return tuple(value.flatten(0, 1) for value in self.context)
 
     def advantages(self, discount: float, trace: float) -> Tensor:
         """Generalised advantage estimates (T, N).
@@ -106,7 +106,7 @@ class Account:
 def collect(
     games: BatchedGames,
     role: int,
-    policy: GaussianPolicy,
+    policy: Policy,
     critic: nn.Module,
     eyes: Eyes,
     generator: torch.Generator,
@@ -128,12 +128,11 @@ def collect(
             seen, sign = eyes(games.observe(role))
             rollout.features[t] = seen
             rollout.values[t] = critic(seen)[:, 0]
-            rows = None
-            if read_rows is not None and rollout.rows is not None:
-                rows = read_rows().mirrored(sign)
-                rollout.rows.g[t], rollout.rows.b[t] = rows
-            noise = torch.randn(n, 2, generator=generator)
-            rollout.actions[t], rollout.log_prob[t] = policy.draw(seen, rows, noise)
+            rows = None if read_rows is None else read_rows().mirrored(sign)
+            context = policy.context(rows)
+            for kept, value in zip(rollout.context, context, strict=True):
+                kept[t] = value
+            rollout.actions[t], rollout.log_prob[t] = policy.draw(seen, context, generator)
             opponents = batch.opponents[:, other].copy()
             ratios = batch.models[:, 1, V_MAX] / batch.models[:, 0, V_MAX]
             action = torch.cat([rollout.actions[t, :, :1], rollout.actions[t, :, 1:] * sign], 1)

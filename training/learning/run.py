@@ -30,9 +30,10 @@ from pe_safety.feasibility.model import load_feasibility
 from pe_safety.parameters import load_safety
 from training.field import ROLES, parse_mix
 from training.games import LEARNER, BatchedGames, Player, Task
+from training.learning.beta_policy import CbfBetaPolicy
 from training.learning.imitation import imitate
 from training.learning.parameters import BARRIERNET, CBF_BETA, Learning
-from training.learning.policies import BarrierNetPolicy, GaussianPolicy, Rows
+from training.learning.policies import BarrierNetPolicy, GaussianPolicy, Policy, Rows
 from training.learning.ppo import Optimisers, update
 from training.learning.rollout import Account, Price, Rollout, collect
 from training.networks import perceptron
@@ -64,12 +65,12 @@ def task_of(learning: Learning, opponents: str, seed: int) -> Task:
     )
 
 
-def make_policy(learning: Learning) -> GaussianPolicy:
+def make_policy(learning: Learning) -> Policy:
     """A policy of ``learning.algorithm`` with fresh weights."""
     if learning.algorithm == BARRIERNET:
         return BarrierNetPolicy(learning, weights_of(learning))
     if learning.algorithm == CBF_BETA:
-        raise ConfigurationError("algorithm = 'cbf-beta': not there")
+        return CbfBetaPolicy(learning)
     return GaussianPolicy(learning)
 
 
@@ -135,8 +136,8 @@ class Training:
         )
         self.generator = torch.Generator().manual_seed(seed)
         self.read_rows = self._row_reader() if self.policy.needs_rows else None
-        rows = self.read_rows().b.shape[1] if self.read_rows else 0
-        self.rollout = Rollout.empty(learning.horizon, learning.games, rows)
+        context = self.policy.context(self.read_rows() if self.read_rows else None)
+        self.rollout = Rollout.empty(learning.horizon, learning.games, context)
         self.reward_scale = 1.0 / max(load_rewards(learning.rewards).capture, 1.0)
         self.price = self._price() if learning.feasibility > 0.0 else None
         self.steps, self.rollouts, self.wall = 0, 0, 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from training.learning.parameters import Learning
 from training.learning.run import Training
 from training.learning.self_play import Match, SelfPlay
 
+_TELL_EVERY_S = 30.0
+"""Where there is no terminal, a line is written this often."""
 SHOWN = ("capture_rate", "return", "intervention_rate", "steps_per_s")
 
 
@@ -66,6 +69,7 @@ def train(
     training = Training(learning, seed, folder, count, command, resume)
     console = Console(stderr=True)
     writer = _writer(folder)
+    told = 0.0
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console) as progress:
@@ -79,6 +83,9 @@ def train(
                 line = training.advance()
                 text = ", ".join(f"{key} {line[key]:.4g}" for key in SHOWN if key in line)
                 progress.update(bar, completed=training.steps, description=text)
+                if not console.is_terminal and time.monotonic() - told > _TELL_EVERY_S:
+                    console.print(f"{training.steps:,} of {learning.steps:,} steps: {text}")
+                    told = time.monotonic()
                 if writer is not None:
                     for key, value in line.items():
                         writer.add_scalar(key, value, training.steps)

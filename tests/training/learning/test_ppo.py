@@ -16,7 +16,7 @@ STEPS, GAMES = 12, 64
 
 def drawn() -> Rollout:
     generator = torch.Generator().manual_seed(0)
-    rollout = Rollout.empty(STEPS, GAMES, 0)
+    rollout = Rollout.empty(STEPS, GAMES)
     rollout.features[:] = torch.randn(STEPS, GAMES, FEATURES, generator=generator)
     rollout.values[:] = torch.randn(STEPS + 1, GAMES, generator=generator)
     rollout.rewards[:] = torch.randn(STEPS, GAMES, generator=generator)
@@ -60,7 +60,7 @@ def test_what_was_rewarded_becomes_more_probable() -> None:
     rollout.done[:] = True
     rollout.values[:] = 0.0
     flat = rollout.features.flatten(0, 1)
-    action, log_prob = policy.draw(flat, None, torch.randn(len(flat), 2, generator=generator))
+    action, log_prob = policy.draw(flat, (), generator)
     rollout.actions[:], rollout.log_prob[:] = action.view(STEPS, GAMES, 2), log_prob.view(STEPS, GAMES)
     rollout.rewards[:] = rollout.actions[..., 1]
     before = policy.nominal(flat)[:, 1].mean()
@@ -86,7 +86,7 @@ def test_passes_end_where_the_policy_has_moved_far_enough() -> None:
     optimisers.set_rate(0.05)
     rollout = drawn()
     flat = rollout.features.flatten(0, 1)
-    action, log_prob = policy.draw(flat, None, torch.randn(len(flat), 2))
+    action, log_prob = policy.draw(flat, (), torch.Generator().manual_seed(2))
     rollout.actions[:], rollout.log_prob[:] = action.view(STEPS, GAMES, 2), log_prob.view(STEPS, GAMES)
     found = update(
         learning, policy, critic, optimisers, rollout, torch.Generator().manual_seed(0), value_only=False

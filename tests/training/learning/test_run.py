@@ -31,7 +31,7 @@ def train(learning: Learning, out: Path, rollouts: int, resume: bool = False, th
     return training
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "barriernet"])
+@pytest.mark.parametrize("algorithm", ["ppo", "cbf-beta", "barriernet"])
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(algorithm: str, tmp_path: Path) -> None:
     import dataclasses
 
