@@ -16,7 +16,7 @@ from pe_core.robot import load_robot
 from pe_core.scenario import Scenario, sample_layout
 from pe_evaluation.falsify import play as searched
 from pe_evaluation.falsify.space import decode, space_of
-from pe_safety import closed_loop, qp
+from pe_safety import beta_sampling, closed_loop, polygon, qp, truncated_beta
 from pe_safety.disturbance import likelihood, posterior
 from pe_safety.disturbance.filter import LearnedFilter
 from pe_safety.disturbance.model import LearnedDisturbance
@@ -64,6 +64,13 @@ def programs() -> None:
     solve_qp(g, b, nominal, (1.0, 1.0)).u.sum().backward()
 
 
+def truncated_policies() -> None:
+    g, b = np.ones((2, 3, 2)), np.ones((2, 3))
+    found, theta = polygon.polygons(g, b, polygon.Box.of(ROBOT)), np.full((2, 4), 2.0)
+    truncated_beta.evaluate(theta, beta_sampling.sample(theta, found, beta_sampling.draw_keys(0, 0, 2)), found)
+    truncated_beta.log_mass(theta, found)
+
+
 @pytest.mark.parametrize(
     ("use", "kernels"),
     [
@@ -73,6 +80,7 @@ def programs() -> None:
         (learning, [likelihood.descend, posterior.evaluate]),
         (labelled_games, [collect._play]),
         (programs, [qp.solve_batch, qp.gradient_batch]),
+        (truncated_policies, [polygon.clip_batch, truncated_beta.evaluate_batch, beta_sampling.sample_batch]),
     ],
 )
 def test_kernels_are_kept_on_disk(use: Callable[[], None], kernels: list[Any]) -> None:
