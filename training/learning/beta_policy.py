@@ -1,0 +1,63 @@
+"""CBF-Beta: a Beta policy whose support is the set of safe commands itself."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pe_safety.beta_layer import beta_parameters, evaluate
+from pe_safety.beta_sampling import draw_keys, sample
+from pe_safety.polygon import Box, Polygons, polygons
+from training.learning.parameters import Learning
+from training.learning.policies import Context, Judged, Policy, Rows
+from training.networks import BetaMean
+
+BOX = Box(0.0, 1.0, 1.0)
+"""Of actions."""
+
+
+class CbfBetaPolicy(Policy):
+    """u ~ pi / pi(C): Beta densities of v and omega, truncated to the exact polygon C = {u : G u <= b}.
+
+    What is drawn is safe and is executed as it is, and its log-probability is that of the truncated density
+    (:mod:`pe_safety.truncated_beta`).  The deterministic action is the mean of the whole densities, which the filter
+    projects on C.
+    """
+
+    needs_rows = True
+
+    def __init__(self, learning: Learning) -> None:
+        super().__init__()
+        self.mean = BetaMean([learning.hidden] * learning.layers, learning.activation, learning.symmetric)
+
+    def context(self, rows: Rows | None) -> Context:
+        """Vertices (N, V, 2) of the polygons in unit coordinates, float64, and their numbers (N,)."""
+        assert rows is not None
+        found = polygons(rows.g.numpy(), rows.b.numpy(), BOX)
+        return torch.from_numpy(found.vertices), torch.from_numpy(found.counts)
+
+    @torch.no_grad()
+    def draw(self, features: Tensor, context: Context, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """See :class:`Policy`."""
+        parameters = beta_parameters(self.mean.net(features)).double()
+        vertices, counts = context
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        keys = draw_keys(seed, 0, len(counts))
+        x = sample(parameters.numpy(), Polygons(vertices.numpy(), counts.numpy()), keys)
+        action = torch.from_numpy(x * [1.0, 2.0] - [0.0, 1.0]).float()
+        # Of the action as it is kept: near an edge of the box its rounding counts.
+        return action, evaluate(parameters, unit(action).double(), vertices, counts).log_prob.float()
+
+    def judge(self, features: Tensor, action: Tensor, context: Context) -> Judged:
+        """See :class:`Policy`; the active rows are 1 where some row cuts the box."""
+        parameters = beta_parameters(self.mean.net(features))
+        found = evaluate(parameters, unit(action), *context)
+        vertices, counts = context
+        whole = (counts == 4) & ((vertices[:, :4] == 0.0) | (vertices[:, :4] == 1.0)).all(2).all(1)
+        none = torch.zeros_like(found.log_prob)
+        return Judged(found.log_prob, found.entropy, none, (~whole).float())
+
+
+def unit(action: Tensor) -> Tensor:
+    """Unit coordinates (N, 2) of actions, at most in the box."""
+    return torch.stack([action[:, 0], 0.5 + 0.5 * action[:, 1]], 1).clamp(0.0, 1.0)
