@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -31,10 +32,15 @@ def train(learning: Learning, out: Path, rollouts: int, resume: bool = False, th
     return training
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "cbf-beta", "barriernet"])
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "ppo",
+        pytest.param("cbf-beta", marks=pytest.mark.slow),
+        pytest.param("barriernet", marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(algorithm: str, tmp_path: Path) -> None:
-    import dataclasses
-
     learning = dataclasses.replace(SMALL, algorithm=algorithm)
     whole = train(learning, tmp_path / "whole", 4)
     train(learning, tmp_path / "parts", 2)

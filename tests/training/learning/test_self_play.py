@@ -54,6 +54,7 @@ def play(out: Path, turns: int, monkeypatch: pytest.MonkeyPatch, resume: bool = 
     return match
 
 
+@pytest.mark.slow
 def test_turns_alternate_and_go_on_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +77,7 @@ def test_turns_alternate_and_go_on_after_an_interruption(
         Match(PLAY, 0, tmp_path / "whole", 1, "test", resume=False)
 
 
+@pytest.mark.slow
 def test_a_learner_that_has_lost_its_way_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     match = play(tmp_path, 2, monkeypatch)
     good = torch.load(tmp_path / "pursuer" / "good.pt", weights_only=True)
