@@ -23,7 +23,7 @@ from pe_core.arena import OBSTACLES_MAX, ArenaConfig
 from pe_core.ekf import advance_in_place, correct_in_place, usual_deviations
 from pe_core.ekf import deviations as deviation_of
 from pe_core.observation import SIZE, encode_batch
-from pe_core.plant import HISTORY, advance, plant_step, state_at_actuation
+from pe_core.plant import HISTORY, advance, plant_step
 from pe_core.randomisation import WorldDraw
 from pe_core.robot import (
     RADIUS,
@@ -39,14 +39,15 @@ from pe_core.scenario import Layout
 from pe_core.unicycle import half_angle_sinc, wrap_angle
 from pe_safety.barriers import BARRIERS_MAX
 from pe_safety.budget import SIZE as BUDGET_SIZE
-from pe_safety.budget import usual_margin, write_budget
+from pe_safety.budget import usual_margin
 from pe_safety.feasibility.games import margins_of_games
 from pe_safety.feasibility.model import FeasibilityModel
 from pe_safety.filter import INTERVENTION
 from pe_safety.ladder import BACKUP, EXACT, REASONS, correction_size, filter_step, is_infeasible
 from pe_safety.parameters import GAIN_ERROR, SafetyParameters
-from pe_safety.pending import PENDING_SIZE, history_rows, write_pending
+from pe_safety.pending import PENDING_SIZE, history_rows
 from pe_safety.rows import CREEP
+from pe_safety.sight import write_sight
 
 # Columns of Games.counts, per robot.
 INTERVENTIONS, INFEASIBLE, BACKUPS, CONTACTS, MOVING_CONTACTS = range(5)
@@ -119,16 +120,10 @@ def step_games(
             nominal_v, nominal_omega = command_from_action(actions[k, r, 0], actions[k, r, 1], model)
             v, omega = nominal_v, nominal_omega
             if filtered[r]:
-                own, other = states[n, r], states[n, 1 - r]
-                sigma, rival_sigma, age = (0.0, 0.0), (0.0, 0.0), 0.0
-                if randomised:
-                    late = ages[k, r]
-                    own, other, age = seen[n, r, 0], seen[n, 1 - r, late], late * dt
-                    sigma = (deviations[n, r, 0, 0], deviations[n, r, 0, 1])
-                    rival_sigma = (deviations[n, 1 - r, late, 0], deviations[n, 1 - r, late, 1])
-                write_pending(sent[n, r], dt, 0.0, model, parameters[r], dt, pending)
-                write_budget(model, rival, parameters[r], sigma, rival_sigma, pending, age, dt, budget)
-                state_at_actuation(own, sent[n, r], model, dt, dt, 0.0, ahead)
+                other = write_sight(
+                    n, r, ages[k, r] if randomised else 0, states, sent, models, parameters, dt, randomised, seen,
+                    deviations, pending, budget, ahead,
+                )  # fmt: skip
                 v, omega, tier, _, reason = filter_step(
                     ahead, v, omega, other, True, half_side[n, 0], obstacles[n, 0], obstacle_count[n], model, rival,
                     parameters[r], budget, undisturbed, dt, h, margins,

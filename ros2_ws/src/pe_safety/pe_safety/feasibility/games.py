@@ -6,13 +6,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pe_core.plant import state_at_actuation, stopping_pose
+from pe_core.plant import stopping_pose
 from pe_core.robot import LAG
 from pe_safety.budget import SIZE as BUDGET_SIZE
-from pe_safety.budget import write_budget
 from pe_safety.feasibility.features import SIZE, write_features
 from pe_safety.feasibility.model import logit
-from pe_safety.pending import PENDING_SIZE, write_pending
+from pe_safety.pending import PENDING_SIZE
+from pe_safety.sight import write_sight
 
 
 @njit(cache=True, nogil=True)
@@ -43,16 +43,10 @@ def margins_of_games(
         n = active[k]
         for r in range(2):
             model, rival = models[n, r], models[n, 1 - r]
-            own, other = states[n, r], states[n, 1 - r]
-            sigma, rival_sigma, age = (0.0, 0.0), (0.0, 0.0), 0.0
-            if randomised:
-                late = ages[k, r]
-                own, other, age = seen[n, r, 0], seen[n, 1 - r, late], late * dt
-                sigma = (deviations[n, r, 0, 0], deviations[n, r, 0, 1])
-                rival_sigma = (deviations[n, 1 - r, late, 0], deviations[n, 1 - r, late, 1])
-            write_pending(sent[n, r], dt, 0.0, model, parameters[r], dt, pending)
-            write_budget(model, rival, parameters[r], sigma, rival_sigma, pending, age, dt, budget)
-            state_at_actuation(own, sent[n, r], model, dt, dt, 0.0, ahead)
+            other = write_sight(
+                n, r, ages[k, r] if randomised else 0, states, sent, models, parameters, dt, randomised, seen,
+                deviations, pending, budget, ahead,
+            )  # fmt: skip
             stopping_pose(ahead, model[LAG], pose)
             write_features(
                 pose, other, True, half_side[n, 0], obstacles[n, 0], obstacle_count[n], model, rival, parameters[r],
