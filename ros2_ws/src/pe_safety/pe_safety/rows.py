@@ -84,6 +84,7 @@ def barrier_rows(
     b: NDArray[np.float64],
     owner: NDArray[np.int64],
     start: int,
+    least_share: float = 1.0,
 ) -> int:
     """Write the rows G u <= b [m/s] of every barrier that some admissible command could break.
 
@@ -95,6 +96,7 @@ def barrier_rows(
             slopes by v and by omega, the bound about them at u = 0, and what it grows by per |v| and per |omega|.
         h, margins: from :func:`barrier_values`.
         g, b, owner: rows (ROWS_MAX, 2), right-hand sides and barrier index of each row, written from ``start``.
+        least_share: rows that could bind if their right-hand sides were multiplied by this are written, too.
 
     Returns:
         The number of rows, those before ``start`` included.
@@ -138,7 +140,7 @@ def barrier_rows(
         if moving:
             gap = rho - keep - margins[k]
             allowed = _opponent_budget(full, gap, nx, ny, opponent, rival, parameters, budget, dt, 1.0)
-        if allowed >= fastest:
+        if least_share * allowed >= fastest:
             continue
         if -_ROUNDING < allowed < 0.0:
             allowed = 0.0
@@ -185,6 +187,7 @@ def body_rows(
     g: NDArray[np.float64],
     b: NDArray[np.float64],
     start: int,
+    least_share: float = 1.0,
 ) -> int:
     """Write the rows that keep the body itself clear, from ``start``; arguments as in :func:`barrier_rows`.
 
@@ -248,11 +251,11 @@ def body_rows(
         fastest = max(ahead * model[V_MAX], -behind * model[V_MIN]) + max(left, right) * model[OMEGA_MAX]
         # Standing still is never forbidden: what drifts is brought to rest by the barrier's row.
         budgeted = max(allowed - drift, 0.0)
-        if budgeted + _ROUNDING < fastest:
+        if least_share * budgeted + _ROUNDING < fastest:
             row = _write_rows(ahead, behind, left, right, budgeted, reverses, g, b, row)
         if budget[NEXT_RATE] > 0.0:
             later, room = _growth(cos_beta, sin_beta, budgeted, speed, reverses, budget, dt)
-            if later > 0.0 and room + _ROUNDING < fastest + later * speed:
+            if later > 0.0 and least_share * room + _ROUNDING < fastest + later * speed:
                 row = _write_rows(ahead + later, behind + later, left, right, room, reverses, g, b, row)
     return row
 
