@@ -16,7 +16,7 @@ from pe_core.robot import load_robot
 from pe_core.scenario import Scenario, sample_layout
 from pe_evaluation.falsify import play as searched
 from pe_evaluation.falsify.space import decode, space_of
-from pe_safety import beta_sampling, closed_loop, polygon, qp, truncated_beta
+from pe_safety import closed_loop, game_rows, qp
 from pe_safety.disturbance import likelihood, posterior
 from pe_safety.disturbance.filter import LearnedFilter
 from pe_safety.disturbance.model import LearnedDisturbance
@@ -37,6 +37,15 @@ def games() -> None:
         played = closed_loop.Games(layouts, CONFIG, (ROBOT, ROBOT), (PARAMETERS, PARAMETERS), worlds)
         played.observe(0)
         played.step(np.zeros((1, 2, 2)))
+
+
+def rows() -> None:
+    played = closed_loop.Games([sample_layout(Scenario(), CONFIG, ROBOT, ROBOT, 0, 0)], CONFIG, (ROBOT, ROBOT), None)
+    game_rows.rows_of_games(
+        0, played.active, played.states, played._sent, played.half_side, played.obstacles, played.obstacle_count,
+        played._models, played._parameters, CONFIG.dt, False, played._seen, played._deviations, played._ages_now(),
+        1.0, np.empty((1, 32, 2)), np.empty((1, 32)), np.empty((1, 32), np.bool_),
+    )  # fmt: skip
 
 
 def search() -> None:
@@ -75,6 +84,7 @@ def truncated_policies() -> None:
     ("use", "kernels"),
     [
         (games, [closed_loop.step_games, closed_loop.observe_games]),
+        (rows, [game_rows.rows_of_games]),
         (search, [searched.play_cases]),
         (control_step, [filter_step]),
         (learning, [likelihood.descend, posterior.evaluate]),

@@ -17,6 +17,7 @@ class Suite(StrEnum):
     QP = "qp"
     CONTROL_LOOP = "control-loop"
     TRAINING = "training"
+    BARRIER_NET = "barrier-net"
     ENDURANCE = "endurance"
     RANDOMISED = "randomised"
     ALL = "all"
@@ -34,6 +35,7 @@ def bench(
     """Measure our solver and control loop beside their peers, in the same run on the same machine.
 
     training steps many games at once, filters and opponent included; it wants two cores to itself.
+    barrier-net runs a policy whose last layer is the safety QP, as it is exported, and makes the rows to learn with.
     endurance is a long run through the nodes; with --json its page and figure are written beside the file.
     randomised plays 20,000 episodes in which robots, sensors and maps differ from what the filter believes.
     """

@@ -214,6 +214,8 @@ def heading_margin(
     cos_beta: float, sin_beta: float, model: NDArray[np.float64], budget: NDArray[np.float64]
 ) -> float:
     """d (cos(max(|beta| - HEADING_BOUND, 0)) - cos beta): how much nearer the control point may be [m]."""
+    if budget[HEADING_BOUND] == 0.0:
+        return 0.0
     beta = abs(math.atan2(sin_beta, cos_beta))
     return model[VCP_OFFSET] * (math.cos(max(beta - budget[HEADING_BOUND], 0.0)) - math.cos(beta))
 

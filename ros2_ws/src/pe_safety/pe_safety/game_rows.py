@@ -1,13 +1,15 @@
-r"""The safety QP's rows of many games at once, for learning through the QP: what the filter will be given, in actions.
+r"""The safety QP's rows of many games at once, for learning through the QP: what the filter will be given, in
+actions.
 
-Of robot ``role`` of each game, in the state before :func:`pe_safety.closed_loop.step_games`, with the same prediction,
-margins and age of the opponent's state.  The filter's row g_v v + g_omega omega <= b [m/s] becomes, for the action
-u = (v / v_max, omega / omega_max) and speeds over v_max,
+Of robot ``role`` of each game, in the state before :func:`pe_safety.closed_loop.step_games`, with the same
+prediction, margins and age of the opponent's state.  The filter's row g_v v + g_omega omega <= b [m/s] becomes, for
+the action u = (v / v_max, omega / omega_max) and speeds over v_max,
 
     g_v u_1 + (g_omega omega_max / v_max) u_2 <= b / v_max
 
 Left out are rows that no command in the box can break, not even where b > 0 is multiplied by ``least_share``
 (:func:`pe_safety.barrier_net.shared_budgets`): the bounds are rows themselves, so that the solution is the same.
+The QP's weights are those of :func:`pe_safety.barrier_net.action_weights` for the limits of that robot.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pe_safety.rows import barrier_rows, body_rows
 from pe_safety.sight import write_sight
 
 ROWS = 32
-"""Rows that are enough for ideal robots that are known exactly."""
+"""More rows than any game of the profiles and their drawn worlds has been seen to have (22)."""
 
 
 @njit(cache=True, nogil=True)
@@ -52,10 +54,11 @@ def rows_of_games(
     """Write the rows of robot ``role`` in the games ``active`` (k,).
 
     Args:
-        states, sent, half_side, obstacles, obstacle_count, models, parameters, dt, randomised, seen, deviations, ages: as
-            in :func:`pe_safety.closed_loop.step_games`.
+        states, sent, half_side, obstacles, obstacle_count, models, parameters, dt, randomised, seen, deviations:
+            as in :func:`pe_safety.closed_loop.step_games`.
+        ages: (k, 2), as there.
         least_share: the smallest number by which right-hand sides will be multiplied, in (0, 1].
-        g, b: written, (k, M, 2) and (k, M), dimensionless; rows that are not there are 0 with the right-hand side +inf.
+        g, b: written, (k, M, 2) and (k, M), dimensionless; a row that is not there is 0 with the right-hand side +inf.
         barrier: written, (k, M): rows of barriers and bodies, not of bounds.
 
     Returns:

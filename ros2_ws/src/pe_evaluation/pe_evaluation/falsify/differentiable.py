@@ -1,8 +1,8 @@
 r"""A differentiable simulator of two exact robots behind the filter, and descent of the body margin through it.
 
 The robots are ideal (no lag, dead time or resolution) and known exactly, both run the filter: what is left of
-:mod:`pe_safety.rows` inside the safe set is then short enough to write in torch operations, and the QP is
-differentiable (:func:`pe_safety.qp_layer.solve_qp`).  The trajectory is that of the compiled simulator up to rounding,
+:mod:`pe_safety.rows` is written in torch operations (:mod:`pe_safety.rows_torch`), and the QP is differentiable
+(:func:`pe_safety.qp_layer.solve_qp`).  The trajectory is that of the compiled simulator up to rounding,
 until a turn on the spot takes a control point out of its safe set (there the body stays clear, but the ladder is not
 written out here, and an infeasible QP stands still).  Gradients reach starting poses and nominal commands from
 
@@ -29,6 +29,7 @@ from pe_evaluation.falsify.play import COOPERATIVE, Cases, play
 from pe_evaluation.falsify.space import Space, decode, gene_of, genes
 from pe_safety.parameters import RATE, WEIGHT_OMEGA, WEIGHT_V
 from pe_safety.qp_layer import solve_qp
+from pe_safety.rows_torch import rows_of_poses
 
 _ITERATIONS = 15
 _STEP = 0.1
@@ -37,8 +38,7 @@ _TEMPERATURE = 0.05
 _PENALTY = 10.0
 # Of what is not there [m].
 _FAR = 1e4
-# As in pe_safety.rows and pe_safety.ladder.
-_BODY_CLOSING, _SKIN = 0.9, 0.1
+# As in pe_safety.ladder.
 _STANDING, _TURN_DENIED = 0.01, 0.05
 
 
@@ -132,9 +132,11 @@ def _filter(world: World, poses: Tensor, velocity: Tensor, action: Tensor) -> Te
     """The filtered commands (2 B, 2) of both robots of every pair."""
     model, rival = world.models.flatten(0, 1), world.models.flip(1).flatten(0, 1)
     nominal = _limited(action.flatten(0, 1) * model[:, [V_MAX, OMEGA_MAX]], model)
-    g, b = _rows(
-        world, poses.flatten(0, 1), poses.flip(1).flatten(0, 1), velocity.flip(1).flatten(0, 1), model, rival
-    )
+    g, b = rows_of_poses(
+        poses.flatten(0, 1), poses.flip(1).flatten(0, 1), velocity.flip(1).flatten(0, 1)[:, 0],
+        world.half_side.repeat_interleave(2), world.obstacles.repeat_interleave(2, 0), model, rival, world.dt,
+        float(world.parameters[RATE]),
+    )  # fmt: skip
     weights = (float(world.parameters[WEIGHT_V]), float(world.parameters[WEIGHT_OMEGA]))
     solution = solve_qp(g, b, nominal, weights)
     command = _limited(solution.u, model)
@@ -154,109 +156,6 @@ def _limited(command: Tensor, model: Tensor) -> Tensor:
     over = (model[:, TRACK] > 0.0) & (wheel > model[:, WHEEL_SPEED_MAX])
     scale = torch.where(over, model[:, WHEEL_SPEED_MAX] / torch.where(over, wheel, 1.0), 1.0)
     return torch.stack([v * scale, omega * scale], 1)
-
-
-def _rows(
-    world: World, own: Tensor, other: Tensor, other_velocity: Tensor, model: Tensor, rival: Tensor
-) -> tuple[Tensor, Tensor]:
-    """G (B, m, 2) and b (B, m): bounds, the body towards the other robot and, of one that reverses, towards everything,
-    every barrier for both signs of omega."""
-    d, dt, rate = model[:, VCP_OFFSET], world.dt, world.parameters[RATE]
-    e = torch.stack([own[:, 2].cos(), own[:, 2].sin()], 1)
-    q = own[:, :2] + d[:, None] * e
-    radius = model[:, RADIUS]
-    # Normals from the barriers (B, things, 2), distances to a wall's line or a circle's centre, what is kept of them.
-    zero, one = torch.zeros_like(q[:, 0]), torch.ones_like(q[:, 0])
-    flat = torch.stack([-one, zero, one, zero, zero, -one, zero, one], 1).reshape(-1, 4, 2)
-    to_wall = world.half_side.repeat_interleave(2)[:, None] + (flat * q[:, None]).sum(-1)
-    obstacles = world.obstacles.repeat_interleave(2, 0)
-    centres = torch.cat([obstacles[..., :2], other[:, None, :2]], 1)
-    to_circle = q[:, None] - centres
-    rho = _norm(to_circle)
-    normals = torch.cat([flat, to_circle / rho[..., None]], 1)
-    circle = torch.cat([obstacles[..., 2], rival[:, RADIUS, None]], 1) + (radius + d)[:, None]
-    full = torch.cat([rate * (to_wall - (radius + d)[:, None]), rate * (rho**2 - circle**2) / (2.0 * rho)], 1)
-    leaves = _leaves(normals[:, -1], other, rival, dt)
-    closing = (normals[:, -1] * _velocity(other, other_velocity)).sum(-1)
-    allowed = _opponent_budget(full[:, -1], rho[:, -1] - circle[:, -1], closing, leaves, dt, 1.0)
-    full = torch.cat([full[:, :-1], allowed[:, None]], 1)
-    cos_beta = -(normals * e[:, None]).sum(-1)
-    sin_beta = -(normals[..., 1] * e[:, None, 0] - normals[..., 0] * e[:, None, 1])
-    left = d[:, None] * sin_beta + _arc_coefficient(sin_beta, cos_beta, model, dt)
-    right = -d[:, None] * sin_beta + _arc_coefficient(-sin_beta, cos_beta, model, dt)
-    barrier = torch.cat([torch.stack([cos_beta, left], -1), torch.stack([cos_beta, -right], -1)], 1)
-    # The body towards the other robot.
-    between = own[:, :2] - other[:, :2]
-    distance = _norm(between)
-    n = between / distance[:, None]
-    gap = distance - radius - _SKIN * d - rival[:, RADIUS]
-    closing = (n * _velocity(other, other_velocity)).sum(-1)
-    body = _opponent_budget(rate * gap, gap, closing, _leaves(n, other, rival, dt), dt, _BODY_CLOSING).clamp(
-        min=0.0
-    )
-    # Walls and obstacles.
-    apart = own[:, None, :2] - obstacles[..., :2]
-    away = _norm(apart)
-    faces = torch.cat([flat, apart / away[..., None], n[:, None]], 1)
-    wall = world.half_side.repeat_interleave(2)[:, None] + (flat * own[:, None, :2]).sum(-1)
-    free = torch.cat([wall, away - obstacles[..., 2]], 1) - (radius + _SKIN * d)[:, None]
-    static = min(rate, _BODY_CLOSING / dt) * free.clamp(min=0.0)
-    static = torch.where(model[:, V_MIN, None] < 0.0, static, torch.full_like(static, _FAR))
-    body = torch.cat([static, body[:, None]], 1)
-    cross = faces[..., 1] * e[:, None, 0] - faces[..., 0] * e[:, None, 1]
-    beta = torch.atan2(-cross, -(faces * e[:, None]).sum(-1)).abs()
-    blur = 0.5 * model[:, OMEGA_MAX, None] * dt
-    ahead = (beta - blur).clamp(min=0.0).cos().clamp(min=0.0)
-    behind = (math.pi - beta - blur).clamp(min=0.0).cos().clamp(min=0.0)
-    still = torch.zeros_like(ahead)
-    bodies = torch.cat([torch.stack([ahead, still], -1), torch.stack([-behind, still], -1)], 1)
-    bounds, limits = _bounds(model)
-    return torch.cat([bounds, bodies, barrier], 1), torch.cat([limits, body, body, full, full], 1)
-
-
-def _velocity(pose: Tensor, velocity: Tensor) -> Tensor:
-    return velocity[:, :1] * torch.stack([pose[:, 2].cos(), pose[:, 2].sin()], 1)
-
-
-def _leaves(n: Tensor, other: Tensor, rival: Tensor, dt: float) -> Tensor:
-    """Whether the other robot cannot turn towards this one within a period."""
-    turn = rival[:, OMEGA_MAX] * dt
-    cos_phi = n[:, 0] * other[:, 2].cos() + n[:, 1] * other[:, 2].sin()
-    return (rival[:, V_MIN] >= 0.0) & (turn < 0.5 * math.pi) & (cos_phi < -turn.sin())
-
-
-def _opponent_budget(
-    full: Tensor, gap: Tensor, closing: Tensor, leaves: Tensor, dt: float, share: float
-) -> Tensor:
-    stop = share * gap / dt * torch.where(leaves, 1.0, 0.5)
-    allowed = torch.minimum(torch.maximum(full - closing, 0.5 * full.clamp(min=0.0)), stop)
-    return torch.where(gap > 0.0, allowed, 0.0)
-
-
-def _arc_coefficient(toward: Tensor, cos_beta: Tensor, model: Tensor, dt: float) -> Tensor:
-    """:func:`pe_safety.barriers.arc_coefficient`; ``toward`` is sigma sin(beta)."""
-    d, half_turn = model[:, VCP_OFFSET, None], 0.5 * model[:, OMEGA_MAX, None] * dt
-    forward, reverse = model[:, V_MAX, None].clamp(min=0.0) * dt, (-model[:, V_MIN, None]).clamp(min=0.0) * dt
-    near, away = toward.clamp(min=0.0), (-toward).clamp(min=0.0)
-    behind, ahead = (-cos_beta).clamp(min=0.0), cos_beta.clamp(min=0.0)
-    per_psi = forward * (near + 2.0 / 3.0 * half_turn * behind) + reverse * (
-        away + 2.0 / 3.0 * half_turn * ahead
-    )
-    per_psi = per_psi + d * half_turn * (2.0 * behind + 4.0 / 3.0 * half_turn * away)
-    speed = torch.maximum(model[:, V_MAX], -model[:, V_MIN])
-    plain = dt * torch.hypot(speed, model[:, VCP_OFFSET] * model[:, OMEGA_MAX])
-    return 0.5 * torch.minimum(per_psi, plain[:, None])
-
-
-def _bounds(model: Tensor) -> tuple[Tensor, Tensor]:
-    """The box, and the wheel-speed limit (far beyond where there is none)."""
-    half = 0.5 * model[:, TRACK]
-    one, zero = torch.ones_like(half), torch.zeros_like(half)
-    wheel = torch.where(half > 0.0, model[:, WHEEL_SPEED_MAX], _FAR)
-    rows = [(one, zero), (-one, zero), (zero, one), (zero, -one)]
-    rows += [(one, half), (one, -half), (-one, half), (-one, -half)]
-    limits = [model[:, V_MAX], -model[:, V_MIN], model[:, OMEGA_MAX], model[:, OMEGA_MAX], *[wheel] * 4]
-    return torch.stack([torch.stack(row, 1) for row in rows], 1), torch.stack(limits, 1)
 
 
 def descend(space: Space, count: int, seed: int) -> list[tuple[str, NDArray[np.float64]]]:
