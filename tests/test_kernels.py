@@ -16,7 +16,7 @@ from pe_core.robot import load_robot
 from pe_core.scenario import Scenario, sample_layout
 from pe_evaluation.falsify import play as searched
 from pe_evaluation.falsify.space import decode, space_of
-from pe_safety import closed_loop, game_rows, qp
+from pe_safety import beta_sampling, closed_loop, game_rows, polygon, qp, truncated_beta
 from pe_safety.disturbance import likelihood, posterior
 from pe_safety.disturbance.filter import LearnedFilter
 from pe_safety.disturbance.model import LearnedDisturbance

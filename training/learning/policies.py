@@ -13,6 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pe_core.robot import load_robot
+from pe_safety.barrier_net import BarrierNet
+from pe_safety.parameters import load_safety
 from pe_safety.qp_layer import solve_qp
 from training.learning.parameters import Learning
 from training.networks import BetaMean, Mean
@@ -155,6 +158,18 @@ class BarrierNetPolicy(GaussianPolicy):
         """The rows themselves, from which the program can be solved again."""
         assert rows is not None
         return rows.g, rows.b
+
+    def deterministic(self, learning: Learning) -> nn.Module:
+        """The network with the program in it; its rows are made of the observation (:mod:`pe_safety.barrier_net`)."""
+        safety, robot = load_safety(learning.safety), load_robot(learning.robot)
+        return BarrierNet(
+            self.mean,
+            gamma=safety.gamma,
+            v_max=robot.v_max,
+            omega_max=robot.omega_max,
+            weights=(safety.weight_v, safety.weight_omega),
+            defers=True,
+        )
 
     def centre(self, features: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """See :class:`GaussianPolicy`."""
