@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +40,9 @@ def train(
     from pe_core.paths import config_names
     from training.learning.train_main import run, run_self_play
 
-    command = "./pe train " + shlex.join(sys.argv[2:])
+    # What makes the run again, wherever it is put and however many cores there are.
+    words = [learning, *(["--steps", str(steps)] if steps else []), "--seed", str(seed)]
+    words += [word for change in set_ or [] for word in ("--set", change)]
+    command = "./pe train " + shlex.join(words)
     start = run_self_play if learning in config_names("self_play") else run
     raise typer.Exit(start(learning, steps, seed, out, resume, threads, set_ or [], command))
