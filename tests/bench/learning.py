@@ -100,10 +100,10 @@ def _batched(threads: int) -> Any:
             return [getattr(self, name, None)] * self.num_envs
 
         def set_attr(self, name: str, value: Any, indices: Any = None) -> None:
-            raise NotImplementedError(name)
+            raise AttributeError(name)
 
         def env_method(self, name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
-            raise NotImplementedError(name)
+            raise AttributeError(name)
 
         def env_is_wrapped(self, wrapper: Any, indices: Any = None) -> list[bool]:
             return [False] * self.num_envs

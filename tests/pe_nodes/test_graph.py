@@ -56,7 +56,7 @@ def test_a_watchdog_needs_wall_time():
         ("arena:=moon", "known: reference, turtlebot3"),
         ("scenario:=zzz", "known: "),
         ("pursuer:=nobody", "known: "),
-        ("safety:=zzz", "known: rcbf"),
+        ("safety:=zzz", "known: barriernet, rcbf"),
         ("feasibility:=zzz", "feasibility 'zzz' is unknown; known: network"),
         ("evader:=lead", "made for role pursuer; wanted: evader"),
     ],

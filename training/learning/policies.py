@@ -7,6 +7,7 @@ features and rows.  Every policy draws from random numbers that it is given, and
 
 from __future__ import annotations
 
+import abc
 import math
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ class Judged(NamedTuple):
     active: Tensor
 
 
-class Policy(nn.Module):
+class Policy(nn.Module, abc.ABC):
     """What :mod:`training.learning` asks of a stochastic policy.
 
     Attributes:
@@ -66,13 +67,13 @@ class Policy(nn.Module):
         """What of the rows is kept for :meth:`judge`."""
         return ()
 
+    @abc.abstractmethod
     def draw(self, features: Tensor, context: Context, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Actions (N, 2) and their log-probabilities (N,), without gradients."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def judge(self, features: Tensor, action: Tensor, context: Context) -> Judged:
         """Of given actions (N, 2); differentiable."""
-        raise NotImplementedError
 
     def confine(self) -> None:
         """Bring parameters back into their intervals, after a gradient step."""
