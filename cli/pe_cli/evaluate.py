@@ -24,6 +24,9 @@ def evaluate(
     speed_ratio: Annotated[
         float | None, typer.Option(help="Evader's speed over the pursuer's. Default: the scenario's.")
     ] = None,
+    obstacles: Annotated[
+        int | None, typer.Option(help="Obstacles drawn in every episode, 0 to 6. Default: the scenario's or arena's.")
+    ] = None,
     episodes: Annotated[int, typer.Option(help="Number of episodes.", min=1)] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the run.", min=0)] = 0,
     randomise: Annotated[
@@ -45,7 +48,7 @@ def evaluate(
     from pe_evaluation.evaluate_main import run
 
     chosen = safety or ("rcbf_robust" if randomise and not ideal_filter else "rcbf")
-    match = Match(pursuer, evader, chosen, scenario, robot, arena, speed_ratio, seed)
+    match = Match(pursuer, evader, chosen, scenario, robot, arena, speed_ratio, seed, obstacles=obstacles)
     if feasibility is not None:
         match = dataclasses.replace(match, feasibility=feasibility)
     if randomise:

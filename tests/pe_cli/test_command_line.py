@@ -57,6 +57,7 @@ def test_command_line_starts_without_the_heavy_libraries() -> None:
         (("policy", "check", "no-such-bundle"), "no-such-bundle"),
         (("evaluate", "--pursuer", "lead", "--evader", "flee", "--safety", "hope"), "safety"),
         (("evaluate", "--pursuer", "lead", "--evader", "flee", "--scenario", "nowhere"), "nowhere"),
+        (("evaluate", "--pursuer", "lead", "--evader", "flee", "--obstacles", "7"), "obstacles = 7: allowed: 0 to 6"),
     ],
 )
 def test_mistake_of_the_user_is_one_line_and_status_2(words: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_bundle_loads_for_its_role_and_acts_as_the_module_does(name: str, mode
     bundle = load_bundle(str(models / name), role=entry.role, dt=0.05)
     bundle.warm_up()
     observations = golden_observations(entry.role)
-    noise = np.full((len(observations), 2), 0.4)
+    noise = np.full((len(observations), entry.noise_size), 0.4)
     inputs = [
         torch.from_numpy(value) for value in ((observations, noise) if entry.noise_size else (observations,))
     ]

@@ -16,6 +16,8 @@ from pe_core.scripted.build import POLICIES
 from pe_core.scripted.steering import boundary_length, boundary_point
 
 REFERENCE = load_robot("reference")
+MIRRORED = {"waypoints": 3}
+"""How many columns of its noise, the first ones, tell left from right; of others the first."""
 
 
 def module(name: str) -> torch.nn.Module:
@@ -26,8 +28,10 @@ def act(
     policy: torch.nn.Module, name: str, observations: np.ndarray, noise: np.ndarray | None = None
 ) -> np.ndarray:
     inputs = [torch.from_numpy(observations)]
-    if POLICIES[name].noise_size:
-        inputs.append(torch.from_numpy(np.full((len(observations), 2), 0.3) if noise is None else noise))
+    size = POLICIES[name].noise_size
+    if size:
+        given = np.full((len(observations), size), 0.3) if noise is None else noise[:, :size]
+        inputs.append(torch.from_numpy(given))
     with torch.inference_mode():
         return policy(*inputs).numpy()
 
@@ -107,13 +111,15 @@ def test_the_action_does_not_depend_on_the_scale(name: str) -> None:
 def test_a_mirrored_game_has_the_mirrored_action(name: str) -> None:
     policy = module(name)
     mirror = np.array([1.0, -1.0, -1.0, 1.0, -1.0])
-    noise, mirrored = np.array([[0.3, 0.6]]), np.array([[0.7, 0.6]])
+    noise = np.array([[0.3, 0.6, 0.8, 0.3, 0.7, 0.4]])
+    mirrored = noise.copy()
+    mirrored[:, : MIRRORED.get(name, 1)] = 1.0 - noise[:, : MIRRORED.get(name, 1)]
     for own, other, obstacles in states(4, 28):
         left = act(policy, name, observe(own, other, obstacles)[None], noise)[0]
         right = act(
             policy, name, observe(own * mirror, other * mirror, obstacles * [1.0, -1.0, 1.0])[None], mirrored
         )[0]
-        if name in ("lookahead", "hider") and left[0] == 0.0 and abs(left[1]) == 1.0:
+        if name in ("lookahead", "hider", "deep") and left[0] == 0.0 and abs(left[1]) == 1.0:
             right[1], left[1] = (
                 abs(right[1]),
                 -abs(left[1]),
@@ -128,7 +134,7 @@ def test_garbage_gives_a_command_within_the_limits(name: str, spread: float) -> 
     random = np.random.default_rng(5)
     garbage = random.normal(0.0, 1.0, (500, SIZE)) * spread
     garbage[:100] = np.round(garbage[:100])
-    action = act(policy, name, garbage, random.uniform(0.0, 1.0, (500, 2)))
+    action = act(policy, name, garbage, random.uniform(0.0, 1.0, (500, 6)))
     assert action.shape == (500, 2) and action.dtype == np.float64
     assert np.isfinite(action).all()
     assert (action[:, 0] >= 0.0).all() and (np.abs(action) <= 1.0).all()

@@ -15,7 +15,7 @@ from pe_core.plant import Plant
 from pe_core.robot import command_from_action
 from pe_core.rules import is_capture
 from pe_core.scenario import sample_layout
-from pe_evaluation.evaluate import Match, evaluate, play, prepare
+from pe_evaluation.evaluate import Match, evaluate, play, prepare, start
 from pe_evaluation.evaluate_main import run
 from pe_safety.closed_loop import Games
 from pe_safety.filter import SafetyFilter
@@ -38,7 +38,7 @@ class TestEpisodes:
         spread, _ = evaluate(match, 6, workers=2)
         assert together == apart == spread
 
-    @pytest.mark.parametrize("evader", ["lookahead", "flee", "boundary", "hider"])
+    @pytest.mark.parametrize("evader", ["lookahead", "flee", "boundary", "hider", "deep"])
     def test_not_a_bit_of_an_action_depends_on_the_batch(self, evader: str) -> None:
         setup = prepare(Match("lead", evader, seed=5))
         layouts = [sample_layout(setup.scenario, setup.config, *setup.robots, 5, episode) for episode in range(37)]
@@ -139,6 +139,9 @@ class TestRefusals:
             ({"robot": "turtlebot3_waffle", "arena": "turtlebot3"}, "capture_radius"),
             ({"speed_ratio": -1.0}, "speed ratio"),
             ({"seed": -1}, "seed"),
+            ({"obstacles": -1}, "obstacles = -1: allowed: 0 to 6"),
+            ({"obstacles": 7}, "obstacles = 7: allowed: 0 to 6"),
+            ({"obstacles": 2, "scenario": "central_obstacle"}, "central_obstacle places its own"),
         ],
     )
     def test_refused_with_what_is_allowed(self, change: dict[str, object], says: str) -> None:
@@ -152,6 +155,18 @@ class TestRefusals:
     def test_a_json_path_that_cannot_be_written_is_refused_first(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="json"):
             run(Match("lead", "flee"), 1, tmp_path / "missing" / "metrics.json", workers=1)
+
+
+@pytest.mark.parametrize("randomise", [0.0, 1.0])
+@pytest.mark.parametrize("obstacles", [0, 6])
+def test_as_many_obstacles_as_asked_and_the_identity_says_so(obstacles: int, randomise: float) -> None:
+    match = Match("lead", "flee", obstacles=obstacles, randomise=randomise)
+    setup, usual = prepare(match), prepare(dataclasses.replace(match, obstacles=None))
+    layouts, _ = start(setup, range(5))
+    assert [len(layout.arena.obstacles) for layout in layouts] == [obstacles] * 5
+    assert setup.identity()["match"]["obstacles"] == obstacles
+    assert usual.identity()["match"]["obstacles"] is None
+    assert setup.identity()["configuration_sha256"] != usual.identity()["configuration_sha256"]
 
 
 def test_the_json_holds_the_contract_and_what_ran(tmp_path: Path) -> None:

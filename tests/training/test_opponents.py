@@ -7,7 +7,7 @@ import pytest
 
 from pe_core.bundle import load_bundle
 from pe_core.config import ConfigurationError
-from pe_core.scripted.build import POLICIES, golden_observations
+from pe_core.scripted.build import HELD_OUT, POLICIES, golden_observations
 from training.opponents.play import NUMBERS, act_batch, number_of
 
 ROWS = 700
@@ -44,3 +44,10 @@ def test_number_of_refuses_the_other_role() -> None:
 
 def test_names_are_those_of_the_bundles() -> None:
     assert set(NUMBERS) <= set(POLICIES)
+
+
+@pytest.mark.parametrize("name", HELD_OUT)
+def test_a_held_out_evader_cannot_be_trained_against(name: str) -> None:
+    assert POLICIES[name].role == "evader" and name not in NUMBERS
+    with pytest.raises(ConfigurationError, match=f"'{name}' is unknown"):
+        number_of(name, "evader")

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pe_core.arena import ArenaConfig, arena_of, load_arena
+from pe_core.arena import OBSTACLES_MAX, ArenaConfig, arena_of, load_arena
 from pe_core.bundle import NoiseSource, PolicyBundle, load_bundle
 from pe_core.config import ConfigurationError
 from pe_core.paths import BOUNDARY, boundary_path, config_names
@@ -46,6 +46,7 @@ class Match:
     ``randomise`` > 0 draws the world of each episode from the ranges ``randomisation``, that many times as wide; the
     filter's bounds cover them (``covered``, with ``sigmas`` deviations of the estimates) or stay as configured.
     ``feasibility`` is the boundary that warns beside the filter, models/feasibility/<name>.npz; empty: none.
+    ``obstacles`` are drawn in every episode, 0 to 6; None: as many as scenario and arena say.
     """
 
     pursuer: str
@@ -61,6 +62,7 @@ class Match:
     covered: bool = True
     sigmas: float = 4.0
     feasibility: str = BOUNDARY
+    obstacles: int | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.randomise) and self.randomise >= 0.0):
@@ -76,6 +78,8 @@ class Match:
             )
         if self.seed < 0:
             raise ConfigurationError(f"seed = {self.seed!r}: allowed: 0 or more")
+        if self.obstacles is not None and not 0 <= self.obstacles <= OBSTACLES_MAX:
+            raise ConfigurationError(f"obstacles = {self.obstacles!r}: allowed: 0 to {OBSTACLES_MAX}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +125,13 @@ def prepare(match: Match) -> Setup:
     """
     config = load_arena(arena_of(match.arena, match.robot))
     scenario = load_scenario(match.scenario)
+    if match.obstacles is not None:
+        if scenario.obstacles is not None:
+            raise ConfigurationError(
+                f"obstacles = {match.obstacles!r}: scenario {scenario.name} places its own; allowed: a scenario that "
+                "draws them, such as random"
+            )
+        scenario = dataclasses.replace(scenario, obstacle_count=match.obstacles)
     base = load_robot(match.robot)
     ratio = scenario.speed_ratio if match.speed_ratio is None else match.speed_ratio
     robots = (base, base if ratio == 1.0 else base.with_speed_ratio(ratio))

@@ -47,7 +47,8 @@ def run(match: Match, episodes: int, json_path: Path | None = None, workers: int
 def table(match: Match, metrics: Metrics, wall: float) -> Table:
     """The metrics as a table for the terminal."""
     ratio = "scenario's" if match.speed_ratio is None else f"{match.speed_ratio:g}"
-    out = Table(title=f"{match.pursuer} v {match.evader}, safety {match.safety}, speed ratio {ratio}")
+    obstacles = "" if match.obstacles is None else f", obstacles {match.obstacles}"
+    out = Table(title=f"{match.pursuer} v {match.evader}, safety {match.safety}, speed ratio {ratio}{obstacles}")
     out.add_column("metric")
     out.add_column("value", justify="right")
     low, high = metrics["capture_rate_ci"]

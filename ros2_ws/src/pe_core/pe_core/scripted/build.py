@@ -25,6 +25,7 @@ from pe_core.randomness import generator
 from pe_core.robot import load_robot
 from pe_core.scenario import load_scenario, sample_layout
 from pe_core.scripted.evaders import BoundaryRunner, Flee, Hider, LookAhead, RandomWalk
+from pe_core.scripted.held_out import Deep, Mixed, Waypoints
 from pe_core.scripted.hostile import Ram, Uniform
 from pe_core.scripted.pursuers import LeadPursuit, PurePursuit
 
@@ -50,11 +51,17 @@ POLICIES: dict[str, Entry] = {
     "lookahead": Entry("evader", LookAhead),
     "boundary": Entry("evader", BoundaryRunner),
     "hider": Entry("evader", Hider),
+    "deep": Entry("evader", Deep),
+    "mixed": Entry("evader", Mixed, noise_size=3, noise_hold=30),
+    "waypoints": Entry("evader", Waypoints, noise_size=6, noise_hold=40),
     "ram_pursuer": Entry("pursuer", Ram),
     "ram_evader": Entry("evader", Ram),
     "uniform_pursuer": Entry("pursuer", Uniform, noise_size=2, noise_hold=4),
     "uniform_evader": Entry("evader", Uniform, noise_size=2, noise_hold=4),
 }
+
+HELD_OUT = ("deep", "mixed", "waypoints")
+"""Evaders that no policy may be trained or chosen against: they test whether a trained pursuer generalises."""
 
 
 def source_hash() -> str:
