@@ -132,7 +132,7 @@ class TestRefusals:
         [
             ({"pursuer": "nobody"}, "known:"),
             ({"pursuer": "flee"}, "role evader"),
-            ({"safety": "prayer"}, "known: rcbf, rcbf_gp, rcbf_robust"),
+            ({"safety": "prayer"}, "known: barriernet, rcbf, rcbf_gp, rcbf_robust"),
             ({"arena": "moon"}, "known:"),
             ({"robot": "submarine"}, "known:"),
             ({"scenario": "nowhere"}, "known:"),
