@@ -44,7 +44,9 @@ class Bench:
             evader_robot=ROBOTS["evader"], pursuer_device="turtlebot3", evader_device="create3",
             expected_nodes=["/pursuer/state_estimator", "/evader/state_estimator"],
         )  # fmt: skip
-        probe.until(lambda: all(len(self.messages(role, "state")) > 5 for role in ROBOTS), 40.0)
+        # Each writer is discovered for itself: the state may be heard seconds before the simulator is.
+        topics = [(role, topic) for role in ROBOTS for topic in ("odom", "state", "ground_truth")]
+        probe.until(lambda: all(len(self.messages(*each)) > 5 for each in topics), 40.0)
 
     def messages(self, role, topic):
         return [message for _, message in self.probe.received[f"/{role}/{topic}"]]
