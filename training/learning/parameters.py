@@ -67,7 +67,6 @@ class Learning:
     exploration: str = quantity(
         "safe-mean", choices=EXPLORATION, description="noise about the safe mean, or before the program"
     )
-    adaptive: bool = quantity(False, description="learn how much of the class-K gain to use")
     symmetric: bool = quantity(True, description="act alike in the arena's eight mirror images")
     hidden: int = quantity(128, low=1, high=4096, description="units of a layer")
     layers: int = quantity(2, low=1, high=8, description="hidden layers")
