@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from pe_core.arena import arena_of, load_arena
 from pe_core.bundle import load_bundle
 from pe_core.config import ConfigurationError
+from pe_core.files import replaced, write_text
 from pe_core.paths import boundary_path
 from pe_core.provenance import git_revision
 from pe_core.robot import load_robot
@@ -221,9 +220,8 @@ class Training:
             "rollouts": self.rollouts,
             "wall": self.wall,
         }
-        temporary = self.out / f"{CHECKPOINT}.tmp"
-        torch.save(state, temporary)
-        os.replace(temporary, self.out / CHECKPOINT)
+        with replaced(self.out / CHECKPOINT) as temporary:
+            torch.save(state, temporary)
         self._saved_at = time.monotonic()
 
     def _begin(self, command: str) -> None:
@@ -231,7 +229,6 @@ class Training:
             raise ConfigurationError(
                 f"{self.out}: holds a training already; allowed: another folder, or --resume"
             )
-        self.out.mkdir(parents=True, exist_ok=True)
         data = {
             "command": command,
             "revision": git_revision(),
@@ -240,7 +237,7 @@ class Training:
             "learning": dataclasses.asdict(self.learning),
             "learning_sha256": self.learning.sha256(),
         }
-        write_json(self.out / RUN, data)
+        write_text(self.out / RUN, json.dumps(data, indent=1) + "\n")
         (self.out / CURVES).write_text("")
 
     def _load(self) -> None:
@@ -261,9 +258,7 @@ class Training:
         self.steps, self.rollouts, self.wall = state["steps"], state["rollouts"], state["wall"]
         lines = (self.out / CURVES).read_text().splitlines()
         kept = [text for text in lines if json.loads(text)["rollout"] <= self.rollouts]
-        temporary = self.out / f"{CURVES}.tmp"
-        temporary.write_text("".join(text + "\n" for text in kept))
-        os.replace(temporary, self.out / CURVES)
+        write_text(self.out / CURVES, "".join(text + "\n" for text in kept))
 
     def _row_reader(self) -> Callable[[], Rows]:
         """Reads the safety rows of the learner in every game."""
@@ -283,9 +278,3 @@ class Training:
         """End the games' threads."""
         self.games.close()
 
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write ``data`` whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(data, indent=1) + "\n")
-    os.replace(temporary, path)

@@ -22,10 +22,11 @@ from typing import Any
 import torch
 
 from pe_core.config import ConfigurationError, check_range, quantity
+from pe_core.files import replaced, write_text
 from training.field import ROLES, parse_mix
 from training.learning.export import export
 from training.learning.parameters import Learning, load_learning
-from training.learning.run import CHECKPOINT, Training, write_json
+from training.learning.run import CHECKPOINT, Training
 from training.opponents.play import GIVEN, NUMBERS
 
 STATE = "self_play.json"
@@ -169,13 +170,16 @@ class Match:
             self.state["rollbacks"].append({"role": role, "phase": phase, "wins": health, "best": best})
             self._roll_back(role, good)
         else:
-            shutil.copyfile(self.out / role / CHECKPOINT, good.with_suffix(".tmp"))
-            good.with_suffix(".tmp").replace(good)
+            with replaced(good) as temporary:
+                shutil.copyfile(self.out / role / CHECKPOINT, temporary)
             self.state["best"][role] = max(best, health)
             export(self.out / role, f"{role}-{phase}", self.out / "pool")
         self.state["turn"] = 1 - self.state["turn"]
         self.state["phase"] += self.state["turn"] == 0
-        write_json(self.out / STATE, self.state)
+        self._save()
+
+    def _save(self) -> None:
+        write_text(self.out / STATE, json.dumps(self.state, indent=1) + "\n")
 
     def _roll_back(self, role: str, good: Path) -> None:
         """Networks and optimisers of the last good checkpoint, with the steps and games of now."""
@@ -183,8 +187,8 @@ class Match:
         now, then = torch.load(path, weights_only=True), torch.load(good, weights_only=True)
         for key in ("policy", "critic", "policy_optimiser", "critic_optimiser"):
             now[key] = then[key]
-        torch.save(now, path.with_suffix(".tmp"))
-        path.with_suffix(".tmp").replace(path)
+        with replaced(path) as temporary:
+            torch.save(now, temporary)
 
     def _pool(self, role: str) -> dict[str, float]:
         """Past selves of the other role, path to the learner's share of wins: the latest, and the hardest before."""

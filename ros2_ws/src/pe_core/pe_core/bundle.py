@@ -17,8 +17,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from numpy.typing import NDArray
 
 from pe_core import observation
 from pe_core.config import ConfigurationError
+from pe_core.files import replaced, write_text
 from pe_core.paths import bundle_path
 from pe_core.randomness import generator
 
@@ -176,12 +175,8 @@ def save_bundle(
     if role not in ROLES or dtype not in DTYPES:
         raise BundleError(f"policy '{name}': role {role!r}, dtype {dtype!r}: allowed: {ROLES}, {tuple(DTYPES)}")
     scripted = torch.jit.script(module.to(DTYPES[dtype]).eval())
-    path.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path, suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
-        file.write(_archive(scripted))
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path / MODEL_FILE)
+    with replaced(path / MODEL_FILE) as temporary:
+        temporary.write_bytes(_archive(scripted))
     golden_noise = np.linspace(0.05, 0.95, max(noise_size, 1) * len(golden_observations)).reshape(
         len(golden_observations), -1
     )
@@ -215,9 +210,7 @@ def save_bundle(
         "model_sha256": hashlib.sha256((path / MODEL_FILE).read_bytes()).hexdigest(),
     }
     data["sha256"] = _schema_digest(data)
-    temporary = f"{path / SCHEMA_FILE}.tmp"
-    Path(temporary).write_text(json.dumps(data, indent=1) + "\n")
-    os.replace(temporary, path / SCHEMA_FILE)
+    write_text(path / SCHEMA_FILE, json.dumps(data, indent=1) + "\n")
 
 
 def _archive(scripted: torch.jit.ScriptModule) -> bytes:

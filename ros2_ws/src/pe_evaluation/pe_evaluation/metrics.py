@@ -20,8 +20,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pe_core.arena import Arena
+from pe_core.files import write_text
 from pe_evaluation.statistics import CONFIDENCE, clopper_pearson, clopper_pearson_upper, quantiles
 
 ROLES = ("pursuer", "evader")
@@ -359,17 +358,3 @@ def json_safe(value: Any) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON, atomically: a reader sees the old file or the whole new one."""
     write_text(path, json.dumps(json_safe(value), indent=2, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically (a temporary file beside it, then rename)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -33,7 +33,8 @@ def build(out: Path) -> dict[str, Any]:
         BagError: the bag cannot be read.
         OSError: a file cannot be written.
     """
-    from pe_evaluation.metrics import write_json, write_text
+    from pe_core.files import write_text
+    from pe_evaluation.metrics import write_json
     from pe_evaluation.survey import Survey
 
     survey = Survey(out / "bag")

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from pe_core.arena import OBSTACLES_MAX
 from pe_core.config import ConfigurationError, check_range, from_mapping, quantity, read_yaml
+from pe_core.files import write_text
 from pe_core.robot import RobotModel
 from pe_evaluation.falsify.adversary import BEHAVIOURS
 from pe_evaluation.falsify.play import MODES, PASSIVE, Cases, Outcomes, Rules, play
-from pe_evaluation.metrics import write_text
 from pe_safety.parameters import SafetyParameters
 
 WALLS = ("wall_east", "wall_west", "wall_north", "wall_south")
