@@ -1,7 +1,7 @@
 """Random numbers inside the kernels: each a function of (seed, episode, step, index) alone.
 
-The counter is mixed by the finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number
-generators, OOPSLA 2014), so that a game draws the same numbers whatever batch or thread it is played in.
+The counter is mixed by SplitMix64 (:func:`pe_core.randomness.mix`), so that a game draws the same numbers whatever
+batch or thread it is played in.
 """
 
 from __future__ import annotations
@@ -11,25 +11,17 @@ import math
 import numpy as np
 from numba import njit
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND = np.uint64(0x94D049BB133111EB)
+from pe_core.randomness import GOLDEN, mix
+
 INDICES = 32
 """Numbers that one step may draw."""
 
 
 @njit(cache=True, nogil=True)
-def _mix(z: np.uint64) -> np.uint64:
-    z = (z ^ (z >> np.uint64(30))) * _FIRST
-    z = (z ^ (z >> np.uint64(27))) * _SECOND
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(cache=True, nogil=True)
 def uniform(seed: int, episode: int, step: int, index: int) -> float:
     """A number in [0, 1)."""
-    key = _mix(_mix(np.uint64(seed) + _GOLDEN) + np.uint64(episode) * _GOLDEN)
-    bits = _mix(key + np.uint64(step * INDICES + index + 1) * _GOLDEN)
+    key = mix(mix(np.uint64(seed) + GOLDEN) + np.uint64(episode) * GOLDEN)
+    bits = mix(key + np.uint64(step * INDICES + index + 1) * GOLDEN)
     return float(bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 

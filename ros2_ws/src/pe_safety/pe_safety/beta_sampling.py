@@ -10,14 +10,13 @@ z being its centre.  A trapezoid is drawn with weight area exp(U), a point unifo
 exp(r - U): exact, whatever the bounds.  What is left out weighs less than 1e-15.  A draw that is refused 4096 times,
 seen only with parameters of some thousands and pi(C) < exp(-1000), is the most likely point.
 
-Every number is a function of the problem's own key (SplitMix64 as a counter): a draw does not depend on the batch
-that it is made in.
+Every number is a function of the problem's own key (:func:`pe_core.randomness.mix` of a counter): a draw does not
+depend on the batch that it is made in.
 
 The deterministic command is the mean of the whole density, (a1 / (a1 + b1), a2 / (a2 + b2)), projected on C in the
 metric of the filter's program, which then finds nothing to correct.
 
-Sources: Cheng 1978 (algorithm BB); Gilks and Wild 1992 (tangents bound log-concave densities); Steele, Lea and Flood
-2014 (SplitMix64).
+Sources: Cheng 1978 (algorithm BB); Gilks and Wild 1992 (tangents bound log-concave densities).
 """
 
 from __future__ import annotations
@@ -29,14 +28,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pe_core.randomness import GOLDEN, mix
 from pe_safety.beta_quadrature import TABLE_SHAPE, chord, kernel_slope, log_kernel, mode, peak, slabs
 from pe_safety.polygon import VERTICES_MAX, Box, Polygons, check_finite, check_rows, is_whole
 from pe_safety.qp import OPTIMAL, project, scale_rows
 from pe_safety.truncated_beta import kernel_arrays
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND = np.uint64(0x94D049BB133111EB)
 # Draws from the whole density before trapezoids are made.
 _TRIES = 8
 # Bound on any rejection loop.
@@ -52,16 +49,9 @@ _ONE = 1e-9
 
 
 @njit(cache=True)
-def _mix(z: np.uint64) -> np.uint64:
-    z = (z ^ (z >> np.uint64(30))) * _FIRST
-    z = (z ^ (z >> np.uint64(27))) * _SECOND
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(cache=True)
 def _uniform(key: np.uint64, drawn: int) -> float:
     """Number ``drawn`` of a key, in (0, 1)."""
-    bits = _mix(key + np.uint64(drawn + 1) * _GOLDEN)
+    bits = mix(key + np.uint64(drawn + 1) * GOLDEN)
     return (float(bits >> np.uint64(12)) + 0.5) * (1.0 / 4503599627370496.0)
 
 
@@ -281,9 +271,9 @@ def sample_batch(
 
 @njit(cache=True)
 def _write_keys(seed: np.uint64, first: np.uint64, keys: NDArray[np.uint64]) -> None:
-    mixed = _mix(seed + _GOLDEN)
+    mixed = mix(seed + GOLDEN)
     for n in range(keys.shape[0]):
-        keys[n] = _mix(mixed + (first + np.uint64(n)) * _GOLDEN)
+        keys[n] = mix(mixed + (first + np.uint64(n)) * GOLDEN)
 
 
 def draw_keys(seed: int, first: int, n: int) -> NDArray[np.uint64]:
