@@ -13,8 +13,6 @@ from pe_core.arena import OBSTACLES_MAX
 from pe_core.config import ConfigurationError
 from pe_core.randomness import generator
 
-ROLES = ("pursuer", "evader")
-
 
 @dataclasses.dataclass(frozen=True)
 class Row:

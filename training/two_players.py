@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from pe_core.config import ConfigurationError
+from pe_core.roles import ROLES
 from training.environment import action_space, information, observation_space
-from training.games import LEARNER, ROLES, BatchedGames, Task
+from training.games import LEARNER, BatchedGames, Task
 from training.render import Picture
 
 Seen = dict[str, NDArray[np.float64]]

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from pe_core.roles import ROLES
 from training.features import FEATURES
-from training.field import ROLES
 from training.games import BatchedGames
 from training.learning.parameters import Learning
 from training.learning.policies import Policy

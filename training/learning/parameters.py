@@ -9,7 +9,7 @@ import json
 from pe_core.arena import OBSTACLES_MAX
 from pe_core.config import ConfigurationError, check_range, load_yaml, quantity
 from pe_core.paths import BOUNDARY, config_path
-from training.field import ROLES
+from pe_core.roles import ROLES
 from training.networks import ACTIVATIONS
 
 PPO, CBF_BETA, BARRIERNET = "ppo", "cbf-beta", "barriernet"

@@ -25,9 +25,10 @@ from pe_core.files import replaced, write_text
 from pe_core.paths import boundary_path
 from pe_core.provenance import git_revision
 from pe_core.robot import load_robot
+from pe_core.roles import ROLES
 from pe_safety.feasibility.model import load_feasibility
 from pe_safety.parameters import load_safety
-from training.field import ROLES, parse_mix
+from training.field import parse_mix
 from training.games import LEARNER, BatchedGames, Player, Task
 from training.learning.beta_policy import CbfBetaPolicy
 from training.learning.imitation import imitate

@@ -23,7 +23,8 @@ import torch
 
 from pe_core.config import ConfigurationError, check_range, quantity
 from pe_core.files import replaced, write_text
-from training.field import ROLES, parse_mix
+from pe_core.roles import ROLES
+from training.field import parse_mix
 from training.learning.export import export
 from training.learning.parameters import Learning, load_learning
 from training.learning.run import CHECKPOINT, Training

@@ -30,11 +30,11 @@ from pe_core.config import ConfigurationError
 from pe_core.files import replaced, write_text
 from pe_core.paths import bundle_path
 from pe_core.randomness import generator
+from pe_core.roles import ROLES
 
 FORMAT = 1
 MODEL_FILE = "model.pt"
 SCHEMA_FILE = "bundle.json"
-ROLES = ("pursuer", "evader")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 GOLDEN_TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 GOLDEN_ROWS = 16

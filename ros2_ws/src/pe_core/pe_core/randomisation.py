@@ -19,8 +19,6 @@ from pe_core.randomness import generator
 from pe_core.robot import RobotModel
 from pe_core.scenario import Layout
 
-ROLES = ("pursuer", "evader")
-
 
 @dataclasses.dataclass(frozen=True)
 class Randomisation:

@@ -30,9 +30,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from pe_core.arena import Arena
 from pe_core.files import write_text
+from pe_core.roles import ROLES
 from pe_evaluation.statistics import CONFIDENCE, clopper_pearson, clopper_pearson_upper, quantiles
 
-ROLES = ("pursuer", "evader")
 CAPTURE, TIMEOUT, INTERRUPTED = "capture", "timeout", "interrupted"
 TIERS = ("exact", "relaxed", "backup", "stop")
 EXACT, RELAXED, BACKUP, STOP = range(4)

@@ -6,8 +6,8 @@ import dataclasses
 
 from pe_core.config import ConfigurationError, check_range, quantity
 from pe_core.paths import BOUNDARY
+from pe_core.roles import ROLES
 
-ROLES = ("pursuer", "evader")
 NOISE = ("none", "turtlebot3")
 DEVICES = ("ideal", "turtlebot3", "create3")
 # What a driver with a watchdog before it listens to, below the robot's namespace.

@@ -1,0 +1,3 @@
+"""Who plays; in the order of every axis of robots."""
+
+ROLES = ("pursuer", "evader")
