@@ -31,21 +31,26 @@ def _linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
     return layer
 
 
-class Mean(nn.Module):
-    """Observations (N, SIZE) to nominal actions (N, 2) in the box: v / v_max in [0, 1], omega / omega_max in [-1, 1].
+class Actor(nn.Module):
+    """Observations (N, SIZE) to deterministic actions (N, 2): a network in the canonical frame, and what it means.
 
-    With raw outputs z the action is (sigmoid(2 z_0), tanh(z_1)): smooth, and inside the control bounds, so that only
-    barriers are left for a quadratic program to correct.
+    Attributes:
+        canonical, features: observations to features (``training.features``); net: features to raw outputs.
     """
+
+    outputs = 2
 
     def __init__(self, sizes: Sequence[int], activation: str, symmetric: bool) -> None:
         super().__init__()
         self.canonical = Canonical(symmetric)
         self.features = Features()
-        self.net = perceptron(sizes, 2, activation, 0.01)
+        self.net = perceptron(sizes, self.outputs, activation, 0.01)
 
     def squash(self, raw: Tensor) -> Tensor:
-        """Raw outputs (N, 2) to nominal actions (N, 2)."""
+        """Raw outputs (N, 2) to actions in the box: v / v_max = sigmoid(2 z_0), omega / omega_max = tanh(z_1).
+
+        Smooth, and inside the control bounds, so that only barriers are left for a quadratic program to correct.
+        """
         return torch.stack([torch.sigmoid(2.0 * raw[:, 0]), torch.tanh(raw[:, 1])], 1)
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -55,26 +60,15 @@ class Mean(nn.Module):
         return torch.cat([action[:, :1], action[:, 1:] * sign], 1)
 
 
-class BetaMean(nn.Module):
-    """Observations (N, SIZE) to the means (N, 2) of Beta densities on the box of actions.
+class BetaActor(Actor):
+    """Observations (N, SIZE) to the means (N, 2) of Beta densities on the box of actions."""
 
-    Raw outputs z give parameters (a1, b1, a2, b2) = 1 + softplus(z), which make unimodal densities of unit coordinates
-    (v / v_max, (1 + omega / omega_max) / 2), with means a / (a + b).
-    """
-
-    def __init__(self, sizes: Sequence[int], activation: str, symmetric: bool) -> None:
-        super().__init__()
-        self.canonical = Canonical(symmetric)
-        self.features = Features()
-        self.net = perceptron(sizes, 4, activation, 0.01)
+    outputs = 4
 
     def squash(self, raw: Tensor) -> Tensor:
-        """Raw outputs (N, 4) to mean actions (N, 2)."""
+        """Raw outputs (N, 4) to means a / (a + b) in unit coordinates (v / v_max, (1 + omega / omega_max) / 2).
+
+        (a1, b1, a2, b2) = 1 + softplus(z): unimodal densities (``pe_safety.beta_layer.beta_parameters``).
+        """
         p = 1.0 + torch.nn.functional.softplus(raw)
         return torch.stack([p[:, 0] / (p[:, 0] + p[:, 1]), 2.0 * p[:, 2] / (p[:, 2] + p[:, 3]) - 1.0], 1)
-
-    def forward(self, observation: Tensor) -> Tensor:
-        """See the class."""
-        seen, sign = self.canonical(observation)
-        action = self.squash(self.net(self.features(seen)))
-        return torch.cat([action[:, :1], action[:, 1:] * sign], 1)

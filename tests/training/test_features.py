@@ -8,7 +8,7 @@ import torch
 from pe_core.observation import FIXED_SIZE, NAMES, OBSTACLE_SIZE, SIZE
 from pe_core.scripted.build import golden_observations
 from training.features import FEATURES, Canonical, Features
-from training.networks import Mean
+from training.networks import Actor
 
 OBSERVATIONS = torch.from_numpy(golden_observations("pursuer", 64)).float()
 
@@ -49,7 +49,7 @@ def test_the_canonical_frame_is_the_same_for_all_eight_images() -> None:
 def test_a_symmetric_policy_turns_the_other_way_in_a_mirror_and_a_plain_one_does_not_have_to() -> None:
     torch.manual_seed(0)
     for symmetric in (True, False):
-        policy = Mean([16], "tanh", symmetric)
+        policy = Actor([16], "tanh", symmetric)
         with torch.no_grad():
             for layer in policy.net:
                 if isinstance(layer, torch.nn.Linear):

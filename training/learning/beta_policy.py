@@ -7,10 +7,10 @@ from torch import Tensor
 
 from pe_safety.beta_layer import beta_parameters, evaluate
 from pe_safety.beta_sampling import draw_keys, sample
-from pe_safety.polygon import Box, Polygons, polygons
+from pe_safety.polygon import Box, Polygons, cut_ones, polygons
 from training.learning.parameters import Learning
 from training.learning.policies import Context, Judged, Policy, Rows
-from training.networks import BetaMean
+from training.networks import BetaActor
 
 BOX = Box(0.0, 1.0, 1.0)
 """Of actions."""
@@ -28,7 +28,7 @@ class CbfBetaPolicy(Policy):
 
     def __init__(self, learning: Learning) -> None:
         super().__init__()
-        self.mean = BetaMean([learning.hidden] * learning.layers, learning.activation, learning.symmetric)
+        self.mean = BetaActor([learning.hidden] * learning.layers, learning.activation, learning.symmetric)
 
     def context(self, rows: Rows | None) -> Context:
         """Vertices (N, V, 2) of the polygons in unit coordinates, float64, and their numbers (N,)."""
@@ -53,9 +53,8 @@ class CbfBetaPolicy(Policy):
         parameters = beta_parameters(self.mean.net(features))
         found = evaluate(parameters, unit(action), *context)
         vertices, counts = context
-        whole = (counts == 4) & ((vertices[:, :4] == 0.0) | (vertices[:, :4] == 1.0)).all(2).all(1)
-        none = torch.zeros_like(found.log_prob)
-        return Judged(found.log_prob, found.entropy, none, (~whole).float())
+        cut = torch.from_numpy(cut_ones(vertices.numpy(), counts.numpy()))
+        return Judged(found.log_prob, found.entropy, torch.zeros_like(found.log_prob), cut)
 
 
 def unit(action: Tensor) -> Tensor:

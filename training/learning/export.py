@@ -60,7 +60,7 @@ def export(run: Path, name: str, out: Path) -> tuple[Path, dict[str, float]]:
         BundleError: the bundle does something else than the policy.
     """
     policy, learning, provenance = load_policy(run)
-    module = policy.deterministic(learning)
+    module = policy.deterministic()
     config = load_arena(arena_of("auto", learning.robot))
     save_bundle(
         module,

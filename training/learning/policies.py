@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from pe_core.robot import load_robot
-from pe_safety.barrier_net import BarrierNet
+from pe_safety.barrier_net import BarrierNet, action_weights
 from pe_safety.parameters import load_safety
 from pe_safety.qp_layer import solve_qp
 from training.learning.parameters import Learning
-from training.networks import BetaMean, Mean
+from training.networks import Actor
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
 
@@ -52,11 +52,11 @@ class Policy(nn.Module, abc.ABC):
     """What :mod:`training.learning` asks of a stochastic policy.
 
     Attributes:
-        mean: observations to deterministic actions; its parts ``canonical`` and ``features`` make the features.
+        mean: observations to deterministic actions; its parts make the features.
         needs_rows: whether :meth:`context` reads the rows.
     """
 
-    mean: Mean | BetaMean
+    mean: Actor
     needs_rows = False
 
     def nominal(self, features: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Policy(nn.Module, abc.ABC):
         """How much is explored, for the curves."""
         return {}
 
-    def deterministic(self, learning: Learning) -> nn.Module:
+    def deterministic(self) -> nn.Module:
         """What runs on the robot: observations (N, SIZE) to actions (N, 2), without noise."""
         return self.mean
 
@@ -100,7 +100,7 @@ class GaussianPolicy(Policy):
 
     def __init__(self, learning: Learning) -> None:
         super().__init__()
-        self.mean = Mean([learning.hidden] * learning.layers, learning.activation, learning.symmetric)
+        self.mean = Actor([learning.hidden] * learning.layers, learning.activation, learning.symmetric)
         self.low, self.high = math.log(learning.deviation_low), math.log(learning.deviation_high)
         self.log_deviation = nn.Parameter(torch.full((2,), self.high))
 
@@ -150,9 +150,11 @@ class BarrierNetPolicy(GaussianPolicy):
 
     needs_rows = True
 
-    def __init__(self, learning: Learning, weights: tuple[float, float]) -> None:
+    def __init__(self, learning: Learning) -> None:
         super().__init__(learning)
-        self.weights = weights
+        self.safety, self.robot = load_safety(learning.safety), load_robot(learning.robot)
+        self.metric = (self.safety.weight_v, self.safety.weight_omega)
+        self.weights = action_weights(self.metric, self.robot.v_max, self.robot.omega_max)
         self.safe_mean = learning.exploration == "safe-mean"
 
     def context(self, rows: Rows | None) -> Context:
@@ -160,15 +162,14 @@ class BarrierNetPolicy(GaussianPolicy):
         assert rows is not None
         return rows.g, rows.b
 
-    def deterministic(self, learning: Learning) -> nn.Module:
+    def deterministic(self) -> nn.Module:
         """The network with the program in it; its rows are made of the observation (:mod:`pe_safety.barrier_net`)."""
-        safety, robot = load_safety(learning.safety), load_robot(learning.robot)
         return BarrierNet(
             self.mean,
-            gamma=safety.gamma,
-            v_max=robot.v_max,
-            omega_max=robot.omega_max,
-            weights=(safety.weight_v, safety.weight_omega),
+            gamma=self.safety.gamma,
+            v_max=self.robot.v_max,
+            omega_max=self.robot.omega_max,
+            weights=self.metric,
             defers=True,
         )
 

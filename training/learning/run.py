@@ -24,10 +24,8 @@ from pe_core.config import ConfigurationError
 from pe_core.files import replaced, write_text
 from pe_core.paths import boundary_path
 from pe_core.provenance import git_revision
-from pe_core.robot import load_robot
 from pe_core.roles import ROLES
 from pe_safety.feasibility.model import load_feasibility
-from pe_safety.parameters import load_safety
 from training.field import parse_mix
 from training.games import LEARNER, BatchedGames, Player, Task
 from training.learning.beta_policy import CbfBetaPolicy
@@ -68,16 +66,10 @@ def task_of(learning: Learning, opponents: str, seed: int) -> Task:
 def make_policy(learning: Learning) -> Policy:
     """A policy of ``learning.algorithm`` with fresh weights."""
     if learning.algorithm == BARRIERNET:
-        return BarrierNetPolicy(learning, weights_of(learning))
+        return BarrierNetPolicy(learning)
     if learning.algorithm == CBF_BETA:
         return CbfBetaPolicy(learning)
     return GaussianPolicy(learning)
-
-
-def weights_of(learning: Learning) -> tuple[float, float]:
-    """The filter's weights, in action units."""
-    safety, robot = load_safety(learning.safety), load_robot(learning.robot)
-    return safety.weight_v * robot.v_max**2, safety.weight_omega * robot.omega_max**2
 
 
 def players_of(opponents: str, learner: str, dt: float) -> dict[str, Player]:

@@ -28,7 +28,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_safety.beta_sampling import draw_keys, inside_batch, sample
-from pe_safety.polygon import INFLATION, VERTICES_MAX, Polygons, areas, cut, is_whole, write_square
+from pe_safety.polygon import INFLATION, VERTICES_MAX, Polygons, areas, cut, cut_ones, write_square
 from pe_safety.truncated_beta import log_mass
 
 # A point further outside of C than this, in unit coordinates, breaks a row.
@@ -118,14 +118,6 @@ def _intersect(
         out_count[n] = used
 
 
-@njit(cache=True, error_model="numpy")
-def _cut_ones(vertices: NDArray[np.float64], count: NDArray[np.int8]) -> NDArray[np.bool_]:
-    out = np.zeros(count.shape[0], dtype=np.bool_)
-    for n in range(count.shape[0]):
-        out[n] = count[n] > 0 and not is_whole(vertices[n], count[n])
-    return out
-
-
 def axis_boxes(found: Polygons, points: NDArray[np.float64]) -> Polygons:
     """The boxes about ``points`` (N, 2), unit coordinates, as polygons of four vertices; none where C is empty.
 
@@ -157,7 +149,7 @@ def compare(
     Raises:
         ValueError: shapes or values that do not fit, or no problem that some row cuts.
     """
-    cuts = _cut_ones(found.vertices, found.counts)
+    cuts = cut_ones(found.vertices, found.counts)
     if not cuts.any():
         raise ValueError("no row cuts the box of any problem: nothing to compare")
     found = Polygons(found.vertices[cuts], found.counts[cuts])

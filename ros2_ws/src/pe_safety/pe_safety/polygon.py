@@ -113,6 +113,15 @@ def is_whole(vertices: NDArray[np.float64], count: int) -> bool:
 
 
 @njit(cache=True, error_model="numpy")
+def cut_ones(vertices: NDArray[np.float64], count: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which of N polygons (N,) some row cuts, and which are not empty."""
+    out = np.zeros(count.shape[0], dtype=np.bool_)
+    for n in range(count.shape[0]):
+        out[n] = count[n] > 0 and not is_whole(vertices[n], count[n])
+    return out
+
+
+@njit(cache=True, error_model="numpy")
 def write_square(vertices: NDArray[np.float64], x0: float, x1: float, y0: float, y1: float) -> int:
     """Write the rectangle [x0, x1] x [y0, y1] anticlockwise; returns 4."""
     vertices[0, 0], vertices[0, 1] = x0, y0
