@@ -13,7 +13,7 @@ MEASURED = ("capture_rate", "violations", "intervention_rate", "infeasible_rate"
 def ablate(
     base: Annotated[
         str, typer.Option(help="Parameters that all variants share: a name in config/learning.")
-    ] = ("barriernet"),
+    ] = "barriernet",
     steps: Annotated[
         int | None, typer.Option(help="Environment steps of each. Default: the base's.", min=1)
     ] = None,
@@ -84,7 +84,11 @@ def _one(
 
     folder = out / f"{name}-{seed}"
     learning = learning_of(name, parameters(base, steps, []))
-    train(learning, seed, folder, (folder / CHECKPOINT).is_file(), None, f"./pe ablate, variant {name}")
+    status = train(
+        learning, seed, folder, (folder / CHECKPOINT).is_file(), None, f"./pe ablate, variant {name}"
+    )
+    if status != 0:
+        raise typer.Exit(status)
     bundle, _ = export(folder, f"{name}-{seed}", out / "bundles")
     match = Match(str(bundle), evader, VARIANTS[name].deployed, speed_ratio=speed_ratio, seed=1_000 + seed)
     records, identity = evaluate(match, episodes)

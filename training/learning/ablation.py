@@ -16,32 +16,23 @@ class Variant(NamedTuple):
     deployed: str
 
 
+_FULL: dict[str, object] = {
+    "algorithm": BARRIERNET,
+    "safety": "rcbf",
+    "rewards": "reference",
+    "feasibility": 0.05,
+}
+_UNFILTERED = _FULL | {"algorithm": PPO, "safety": "none", "feasibility": 0.0}
 VARIANTS: dict[str, Variant] = {
-    "A": Variant(
-        "full: program in the network, safety reward, learned feasibility",
-        {"algorithm": BARRIERNET, "safety": "rcbf", "rewards": "reference", "feasibility": 0.05},
-        "rcbf",
-    ),
+    "A": Variant("full: program in the network, safety reward, learned feasibility", _FULL, "rcbf"),
     "B": Variant(
         "unsafe: no filter in training or after, no safety reward",
-        {"algorithm": PPO, "safety": "none", "rewards": "without_safety", "feasibility": 0.0},
+        _UNFILTERED | {"rewards": "without_safety"},
         "none",
     ),
-    "C": Variant(
-        "filter only at deployment",
-        {"algorithm": PPO, "safety": "none", "rewards": "reference", "feasibility": 0.0},
-        "rcbf",
-    ),
-    "D": Variant(
-        "full without the safety reward w5",
-        {"algorithm": BARRIERNET, "safety": "rcbf", "rewards": "without_safety", "feasibility": 0.05},
-        "rcbf",
-    ),
-    "E": Variant(
-        "full without learned feasibility",
-        {"algorithm": BARRIERNET, "safety": "rcbf", "rewards": "reference", "feasibility": 0.0},
-        "rcbf",
-    ),
+    "C": Variant("filter only at deployment", _UNFILTERED, "rcbf"),
+    "D": Variant("full without the safety reward w5", _FULL | {"rewards": "without_safety"}, "rcbf"),
+    "E": Variant("full without learned feasibility", _FULL | {"feasibility": 0.0}, "rcbf"),
 }
 
 
