@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pe_core.robot import V_MAX
 from training.batch import (
     CAPTURES,
     LENGTH,
@@ -77,10 +76,9 @@ class Rollout:
 
 @dataclasses.dataclass
 class Account:
-    """Episodes that ended: opponent, speed ratio and totals of each (``training.batch``)."""
+    """Episodes that ended: opponent and totals of each (``training.batch``)."""
 
     opponents: list[NDArray[np.int64]] = dataclasses.field(default_factory=list)
-    ratios: list[NDArray[np.float64]] = dataclasses.field(default_factory=list)
     totals: list[NDArray[np.float64]] = dataclasses.field(default_factory=list)
 
     def summary(self, role: int) -> dict[str, float]:
@@ -99,7 +97,9 @@ class Account:
             "correction": float(totals[:, PURSUER_CORRECTION + role].sum() / steps.sum()),
         }
         for number in np.unique(opponents):
-            result[f"capture_rate/{number}"] = float(captured[opponents == number].mean())
+            against = opponents == number
+            result[f"episodes/{number}"] = float(against.sum())
+            result[f"capture_rate/{number}"] = float(captured[against].mean())
         return result
 
 
@@ -134,7 +134,6 @@ def collect(
                 kept[t] = value
             rollout.actions[t], rollout.log_prob[t] = policy.draw(seen, context, generator)
             opponents = batch.opponents[:, other].copy()
-            ratios = batch.models[:, 1, V_MAX] / batch.models[:, 0, V_MAX]
             action = torch.cat([rollout.actions[t, :, :1], rollout.actions[t, :, 1:] * sign], 1)
             games.step(action.double().numpy(), role)
             rollout.rewards[t] = torch.from_numpy(batch.rewards[:, role]).float() * reward_scale
@@ -145,6 +144,5 @@ def collect(
                 rollout.rewards[t] -= taken * reward_scale
             if over.any():
                 account.opponents.append(opponents[over])
-                account.ratios.append(ratios[over])
                 account.totals.append(batch.ended[over].copy())
         rollout.values[steps] = critic(eyes(games.observe(role))[0])[:, 0]

@@ -40,9 +40,6 @@ from training.rewards import load_rewards
 
 CHECKPOINT, RUN, CURVES = "checkpoint.pt", "run.json", "curves.jsonl"
 CHECKPOINT_EVERY_S = 120.0
-_FORMAT = 1
-
-Report = Callable[[dict[str, float]], None]
 
 
 def task_of(learning: Learning, opponents: str, seed: int) -> Task:
@@ -197,7 +194,6 @@ class Training:
     def save(self) -> None:
         """Replace the checkpoint."""
         state = {
-            "format": _FORMAT,
             "learning_sha256": self.learning.sha256(),
             "opponents": self.opponents,
             "seed": self.seed,
@@ -218,7 +214,7 @@ class Training:
         self._saved_at = time.monotonic()
 
     def _begin(self, command: str) -> None:
-        if (self.out / RUN).exists():
+        if (self.out / CHECKPOINT).exists():
             raise ConfigurationError(
                 f"{self.out}: holds a training already; allowed: another folder, or --resume"
             )
@@ -270,4 +266,3 @@ class Training:
     def close(self) -> None:
         """End the games' threads."""
         self.games.close()
-

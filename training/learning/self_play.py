@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from pe_core.files import replaced, write_text
 from pe_core.roles import ROLES
 from training.field import parse_mix
 from training.learning.export import export
-from training.learning.parameters import Learning, load_learning
-from training.learning.run import CHECKPOINT, Training
+from training.learning.parameters import load_learning
+from training.learning.run import CHECKPOINT, CURVES, Training
 from training.opponents.play import GIVEN, NUMBERS
 
 STATE = "self_play.json"
@@ -72,15 +72,23 @@ def mix_of(scripted: str, pool: dict[str, float], share: float, priority: float)
     return ", ".join(f"{name}:{weight:.6f}" for name, weight in parts.items())
 
 
-def wins_of(line: dict[str, float], role: str) -> dict[int, float]:
-    """The learner's share of wins against each opponent's number, from a line of the curves."""
-    prefix = "capture_rate/"
-    rates = {int(key[len(prefix) :]): value for key, value in line.items() if key.startswith(prefix)}
+def wins_of(lines: Sequence[dict[str, float]], role: str) -> dict[int, float]:
+    """The learner's share of wins against each opponent's number, over the episodes of lines of the curves."""
+    prefix = "episodes/"
+    episodes: dict[int, float] = {}
+    captures: dict[int, float] = {}
+    for line in lines:
+        for key in line:
+            if key.startswith(prefix):
+                number = int(key[len(prefix) :])
+                episodes[number] = episodes.get(number, 0.0) + line[key]
+                captures[number] = captures.get(number, 0.0) + line[key] * line[f"capture_rate/{number}"]
+    rates = {number: captures[number] / count for number, count in episodes.items()}
     return rates if role == "pursuer" else {number: 1.0 - rate for number, rate in rates.items()}
 
 
 class Match:
-    """Self-play that can be interrupted after every rollout and goes on in the phase it was in."""
+    """Self-play that can be interrupted after every rollout and goes on as if it had not been."""
 
     def __init__(
         self, parameters: SelfPlay, seed: int, out: Path, threads: int, command: str, resume: bool
@@ -115,14 +123,18 @@ class Match:
             if resume
             else {"phase": 0, "turn": 0, "wins": {role: {} for role in ROLES}, "best": {}, "rollbacks": []}
         )
+        self._save()
 
     @property
     def finished(self) -> bool:
         """Whether every phase has been played."""
         return bool(self.state["phase"] >= self.parameters.phases)
 
-    def play_turn(self, tell: Tell) -> None:
-        """One role's turn of one phase; ``tell`` gets the role, the phase and every line of the curves."""
+    def play_turn(self, tell: Tell, stop: Callable[[], bool] = lambda: False) -> None:
+        """One role's turn of one phase, or what is left of it, until ``stop`` says so after a rollout.
+
+        ``tell`` gets the role, the phase and every line of the curves.
+        """
         role, phase = ROLES[self.state["turn"]], self.state["phase"]
         learning = self.learnings[role]
         pool = self._pool(role)
@@ -133,31 +145,26 @@ class Match:
         )
         try:
             training.imitate(lambda taken, error: tell(role, phase, {"steps": float(taken), "error": error}))
-            until = learning.imitation + (phase + 1) * self.parameters.phase_steps
-            lines: list[dict[str, float]] = []
-            while training.steps < until:
-                lines.append(training.advance())
-                tell(role, phase, lines[-1])
+            since = learning.imitation + phase * self.parameters.phase_steps
+            until = since + self.parameters.phase_steps
+            while training.steps < until and not stop():
+                tell(role, phase, training.advance())
             training.save()
         finally:
             training.close()
-        self._settle(role, phase, learning, mix, lines, training)
+        if training.steps >= until:
+            lines = [json.loads(text) for text in (folder / CURVES).read_text().splitlines()]
+            self._settle(role, phase, mix, [line for line in lines if line["steps"] > since], training)
 
     def _settle(
         self,
         role: str,
         phase: int,
-        learning: Learning,
         mix: str,
         lines: list[dict[str, float]],
         training: Training,
     ) -> None:
-        late = lines[len(lines) // 2 :]
-        rates: dict[int, list[float]] = {}
-        for line in late:
-            for number, rate in wins_of(line, role).items():
-                rates.setdefault(number, []).append(rate)
-        wins = {number: sum(values) / len(values) for number, values in rates.items()}
+        wins = wins_of(lines[len(lines) // 2 :], role)
         players = [name for name in parse_mix(mix) if name not in NUMBERS]
         for number, rate in wins.items():
             if number < GIVEN:

@@ -46,7 +46,9 @@ def test_the_mean_of_a_barrier_net_obeys_the_rows_and_that_of_a_plain_policy_doe
     for policy, least, most in ((plain, 0.1, 0.3), (safe, -1.0, 1e-6)):
         mean, correction, active = (value.detach() for value in policy.centre(features, policy.context(here)))
         excess = (torch.einsum("nmk,nk->nm", here.g, mean) - here.b).amax(1)
-        assert least < float(excess.max()) <= most and (policy is safe) == bool((correction[::2] > 0.01).all())
+        assert least < float(excess.max()) <= most and (policy is safe) == bool(
+            (correction[::2] > 0.01).all()
+        )
     assert int(active[::2].min()) == 1 and int(active[1::2].max()) == 0
 
 

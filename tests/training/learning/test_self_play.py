@@ -13,7 +13,7 @@ from pe_core.config import ConfigurationError
 from training.field import parse_mix
 from training.learning import self_play
 from training.learning.parameters import Learning
-from training.learning.run import CHECKPOINT
+from training.learning.run import CHECKPOINT, CURVES
 from training.learning.self_play import Match, SelfPlay, mix_of, wins_of
 
 SMALL = {
@@ -41,9 +41,17 @@ def test_the_hardest_past_selves_are_met_most_and_scripted_ones_keep_their_share
 
 
 def test_an_evader_wins_where_it_is_not_caught() -> None:
-    line = {"capture_rate": 0.5, "capture_rate/6": 0.7, "capture_rate/-2": 0.2}
-    assert wins_of(line, "pursuer") == {6: 0.7, -2: 0.2}
-    assert wins_of(line, "evader") == {6: pytest.approx(0.3), -2: pytest.approx(0.8)}
+    first = {
+        "capture_rate": 0.5,
+        "episodes/6": 10.0,
+        "capture_rate/6": 0.7,
+        "episodes/-2": 5.0,
+        "capture_rate/-2": 0.2,
+    }
+    assert wins_of([first], "pursuer") == {6: pytest.approx(0.7), -2: pytest.approx(0.2)}
+    assert wins_of([first], "evader") == {6: pytest.approx(0.3), -2: pytest.approx(0.8)}
+    second = {"episodes/6": 30.0, "capture_rate/6": 0.3}
+    assert wins_of([first, second], "pursuer")[6] == pytest.approx(0.4), "episodes count, not rollouts"
 
 
 def play(out: Path, turns: int, monkeypatch: pytest.MonkeyPatch, resume: bool = False) -> Match:
@@ -75,6 +83,29 @@ def test_turns_alternate_and_go_on_after_an_interruption(
     }  # fmt: skip
     with pytest.raises(ConfigurationError, match="holds self-play already"):
         Match(PLAY, 0, tmp_path / "whole", 1, "test", resume=False)
+
+
+@pytest.mark.slow
+def test_a_turn_that_is_interrupted_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = play(tmp_path / "whole", 1, monkeypatch)
+    parts = play(tmp_path / "parts", 0, monkeypatch)
+    parts.play_turn(lambda role, phase, line: None, stop=lambda: steps_of(tmp_path / "parts") == 256)
+    assert parts.state["turn"] == 0
+    parts = play(tmp_path / "parts", 1, monkeypatch, resume=True)
+    assert parts.state == whole.state and parts.state["turn"] == 1
+    one, other = (
+        torch.load(tmp_path / name / "pursuer" / CHECKPOINT, weights_only=True) for name in ("whole", "parts")
+    )
+    for key, value in one["policy"].items():
+        assert torch.equal(value, other["policy"][key]), key
+
+
+def steps_of(match: Path) -> float:
+    """Steps of the pursuer in the last line of its curves."""
+    lines = (match / "pursuer" / CURVES).read_text().splitlines()
+    return float(json.loads(lines[-1])["steps"]) if lines else 0.0
 
 
 @pytest.mark.slow
