@@ -164,7 +164,7 @@ class BatchedGames:
         ]
         self._active = [np.arange(len(share.episode)) for share in self._shares]
         self._everyone = np.arange(games)
-        self._row_arrays: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]] | None = None
+        self._row_arrays = np.zeros((games, ROWS, 2)), np.zeros((games, ROWS)), np.zeros((games, ROWS), np.bool_)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.reset()
 
@@ -207,24 +207,20 @@ class BatchedGames:
         """What robot ``role`` of each game sees, (N, SIZE): a view."""
         return self.batch.observations[:, role]
 
-    def rows(self, role: int, least_share: float = 1.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def rows(self, role: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Safety rows G (N, M, 2), b (N, M) of robot ``role`` in the next step, in action units: those of the filter.
 
-        ``least_share`` is the smallest number by which right-hand sides will be multiplied.  The arrays are
-        overwritten by the next call.
+        The arrays are overwritten by the next call.
 
         Raises:
             ConfigurationError: a robot has more rows than M.
         """
         b = self.batch
-        if self._row_arrays is None:
-            n = len(self)
-            self._row_arrays = np.zeros((n, ROWS, 2)), np.zeros((n, ROWS)), np.zeros((n, ROWS), np.bool_)
         g, right, barrier = self._row_arrays
         crowded = rows_of_games(
             role, self._everyone, b.states, b.sent, b.half_side, b.obstacles, b.obstacle_count, b.models,
             self._rules.parameters, self.config.dt, self.task.randomise > 0.0, b.seen, b.deviations, b.ages,
-            least_share, g, right, barrier,
+            1.0, g, right, barrier,
         )  # fmt: skip
         if crowded:
             raise ConfigurationError(

@@ -8,7 +8,8 @@ import pytest
 
 from pe_core.config import ConfigurationError
 from pe_core.paths import config_names
-from pe_safety.parameters import ARC, COOPERATIVE, RATE, SafetyParameters, load_safety
+from pe_safety.parameters import ARC, COOPERATIVE, RATE, SafetyParameters, check_mechanism, load_safety
+from training.learning.parameters import load_learning
 
 
 def test_shipped_parameters_are_the_specified_ones() -> None:
@@ -18,6 +19,17 @@ def test_shipped_parameters_are_the_specified_ones() -> None:
     assert (parameters.condition, parameters.arc_margin, parameters.opponent_behaviour) == (
         "discrete", True, "cooperative",
     )  # fmt: skip
+
+
+def test_the_filter_that_verifies_a_barrier_net_is_the_one_it_learned_in() -> None:
+    assert load_safety("barriernet") == load_safety(load_learning("barriernet").safety) == load_safety("rcbf")
+
+
+def test_a_barrier_net_is_verified_only_where_there_is_one() -> None:
+    check_mechanism("barriernet", ("barriernet", "lookahead"))
+    check_mechanism("rcbf", ("lead", "lookahead"))
+    with pytest.raises(ConfigurationError, match="neither policy has a BarrierNet head; allowed: rcbf, "):
+        check_mechanism("barriernet", ("lead", "lookahead"))
 
 
 def test_every_safety_file_loads() -> None:
