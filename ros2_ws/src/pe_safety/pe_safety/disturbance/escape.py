@@ -67,13 +67,10 @@ def turning_round(
     qx, qy = pose[0] + offset * c, pose[1] + offset * s
     in_time, largest = True, 0.0
     for k in range(margins.shape[0]):
-        nx, ny, rho, radius = facing(qx, qy, k, half_side, obstacles, obstacles.shape[0], opponent)
+        nx, ny, gap = _gap(qx, qy, k, opponent, half_side, obstacles, margins, model, opponent_radius)
         drift = -(nx * drift_x + ny * drift_y)
         if drift <= least:
             continue
-        gap = rho - radius - model[RADIUS] - offset - margins[k]
-        if k >= 4 + obstacles.shape[0]:
-            gap -= opponent_radius
         reach = math.acos(min(_OUTDO * drift / model[V_MAX], 1.0))
         away = wrap_angle(math.atan2(ny, nx) - pose[2])
         turn = 0.0
@@ -104,19 +101,40 @@ def clear_turn(
     offset = model[VCP_OFFSET]
     qx, qy = pose[0] + offset * math.cos(pose[2]), pose[1] + offset * math.sin(pose[2])
     reach = math.acos(min(_OUTDO * math.hypot(drift_x, drift_y) / model[V_MAX], 1.0))
+    normals = np.empty((margins.shape[0], 2))
+    close = 0
+    for k in range(margins.shape[0]):
+        nx, ny, gap = _gap(qx, qy, k, opponent, half_side, obstacles, margins, model, opponent_radius)
+        if gap < near:
+            normals[close, 0], normals[close, 1] = nx, ny
+            close += 1
     for j in range(2 * _HEADINGS + 1):
         off = reach * ((j + 1) // 2) / _HEADINGS * (1.0 if j % 2 else -1.0)
         ex, ey = math.cos(pose[2] + straight + off), math.sin(pose[2] + straight + off)
         free = True
-        for k in range(margins.shape[0]):
-            nx, ny, rho, radius = facing(qx, qy, k, half_side, obstacles, obstacles.shape[0], opponent)
-            gap = rho - radius - model[RADIUS] - offset - margins[k]
-            if k >= 4 + obstacles.shape[0]:
-                gap -= opponent_radius
-            free = free and (gap >= near or nx * ex + ny * ey >= 0.0)
+        for k in range(close):
+            free = free and normals[k, 0] * ex + normals[k, 1] * ey >= 0.0
         if free:
             return wrap_angle(straight + off)
     return straight
+
+
+@njit(cache=True)
+def _gap(
+    qx: float,
+    qy: float,
+    k: int,
+    opponent: NDArray[np.float64],
+    half_side: float,
+    obstacles: NDArray[np.float64],
+    margins: NDArray[np.float64],
+    model: NDArray[np.float64],
+    opponent_radius: float,
+) -> tuple[float, float, float]:
+    """Normal from barrier ``k`` to the control point (qx, qy), and what is left of the gap beyond its margin [m]."""
+    nx, ny, rho, radius = facing(qx, qy, k, half_side, obstacles, obstacles.shape[0], opponent)
+    gap = rho - radius - model[RADIUS] - model[VCP_OFFSET] - margins[k]
+    return nx, ny, gap - opponent_radius if k >= 4 + obstacles.shape[0] else gap
 
 
 @njit(cache=True)
