@@ -9,7 +9,7 @@ The correction of the mean has a price because the program hides it: behind an a
 u_nom, which would drift where no gradient brings it back.
 
 Own code, for what the kept libraries do not hold: safety rows in the buffer, a mean behind a quadratic program,
-densities truncated to a polygon, and states that are arrays already (docs/training.md has the measured comparison).
+densities truncated to a polygon, and states that are arrays already (docs/training.md: why, and what it costs).
 Source: Schulman et al. 2017.
 """
 
