@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from pe_cli import ablate, bag, bench, doctor, evaluate, falsify, launch, policy, test, train
+from pe_cli import ablate, bag, bench, doctor, evaluate, exploit, falsify, launch, policy, test, train
 
 app = typer.Typer(
     name="pe",
@@ -26,6 +26,7 @@ app.command("launch")(launch.launch)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
+app.command("exploit")(exploit.exploit)
 app.command("falsify")(falsify.falsify)
 app.command("bag")(bag.bag)
 app.command("bench")(bench.bench)

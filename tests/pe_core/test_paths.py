@@ -85,3 +85,14 @@ def test_boundary_by_name_and_by_path(tmp_path: Path, repository: Path) -> None:
 def test_unknown_policy_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="policy 'nonsense' is unknown; known: .*lead.*lookahead"):
         paths.bundle_path("nonsense")
+
+
+def test_a_name_of_both_roles_means_the_one_of_the_role_that_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = make_home(tmp_path)
+    (home / "models" / "mine-evader").mkdir()
+    (home / "models" / "mine-evader" / "bundle.json").write_text("{}")
+    monkeypatch.setenv("PE_HOME", str(home))
+    assert paths.bundle_path("mine", "pursuer").name == paths.bundle_path("mine").name == "mine"
+    assert paths.bundle_path("mine", "evader").name == "mine-evader"

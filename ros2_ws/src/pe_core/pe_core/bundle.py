@@ -119,15 +119,15 @@ def load_bundle(name: str, role: str | None = None, dt: float | None = None) -> 
     """Load and verify ``models/<name>`` (or a path).
 
     Args:
-        name: bundle name or directory.
-        role: refuse a bundle made for another role.
+        name: bundle name or directory (:func:`pe_core.paths.bundle_path`).
+        role: whose policy is meant where both have one of that name; refuse a bundle made for another.
         dt: refuse a bundle made for another control period [s].
 
     Raises:
         BundleError: with the reason, when anything in it is missing, changed, or does not fit this program.
         ConfigurationError: there is no such bundle.
     """
-    path = bundle_path(name)
+    path = bundle_path(name, role)
     data = _read_schema(path)
     schema = _parse_schema(path, data)
     if role is not None and schema.role != role:

@@ -78,13 +78,18 @@ def bundle_names(role: str | None = None) -> list[str]:
     return names
 
 
-def bundle_path(name: str) -> Path:
+def bundle_path(name: str, role: str | None = None) -> Path:
     """The directory of the bundle ``models/<name>``, or ``name`` itself where it is a path to a directory.
+
+    Where both roles have a policy of one name, the other's is ``models/<name>-<role>``: it is what ``name`` means to
+    whoever asks for that ``role``.
 
     Raises:
         ConfigurationError: there is no such bundle; the message lists the known names.
     """
-    for path in (share_directory() / "models" / name, Path(name).expanduser()):
+    models = share_directory() / "models"
+    own = [models / f"{name}-{role}"] if role is not None else []
+    for path in (*own, models / name, Path(name).expanduser()):
         if (path / "bundle.json").is_file():
             return path
     raise ConfigurationError(
