@@ -47,7 +47,7 @@ class Task:
     for every start: scripted ones, or players that :class:`BatchedGames` is given.  ``speed_ratio`` and ``obstacles``
     are a value or a range to draw from, None: the scenario's.  ``safety`` is a filter or ``none``; ``randomise`` > 0
     draws worlds from ``randomisation``, that many times as wide, which the filters' bounds then cover; ``starts`` is
-    the number of different starts.
+    the number of different starts; ``filtered`` can leave out one robot's filter.
     """
 
     pursuer: str = LEARNER
@@ -63,6 +63,7 @@ class Task:
     randomisation: str = "turtlebot3"
     starts: int = 4096
     seed: int = 0
+    filtered: tuple[bool, bool] = (True, True)
 
     def __post_init__(self) -> None:
         if self.starts < 1 or self.seed < 0 or not 0.0 <= self.randomise < math.inf:
@@ -119,6 +120,7 @@ class BatchedGames:
         if ranges is not None:
             chosen = chosen.covering(ranges, SIGMAS)
         parameters = np.stack([chosen.as_array(self.config.dt)] * 2)
+        both = (filtered and task.filtered[0], filtered and task.filtered[1])
         self.learners = tuple(r for r in range(2) if LEARNER in parse_mix((task.pursuer, task.evader)[r]))
         age = 0 if ranges is None else int(ranges.opponent_age / self.config.dt + 1e-9)
         numbers = [
@@ -136,7 +138,7 @@ class BatchedGames:
             deviation=np.zeros(4) if ranges is None else deviations_of(ranges, self.config.dt),
             weights=(rewards or load_rewards(task.rewards)).as_array(),
             parameters=parameters,
-            filtered=np.array([filtered, filtered]),
+            filtered=np.array(both),
         )
         self._starts = draw_starts(
             scenario,
@@ -144,7 +146,7 @@ class BatchedGames:
             base,
             field,
             parameters,
-            (filtered, filtered),
+            both,
             ranges,
             task.seed,
             task.starts,

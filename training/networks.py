@@ -72,3 +72,13 @@ class BetaActor(Actor):
         """
         p = 1.0 + torch.nn.functional.softplus(raw)
         return torch.stack([p[:, 0] / (p[:, 0] + p[:, 1]), 2.0 * p[:, 2] / (p[:, 2] + p[:, 3]) - 1.0], 1)
+
+    @torch.jit.export
+    def density(self, observation: Tensor) -> Tensor:
+        """Parameters (a1, b1, a2, b2) (N, 4) of the densities, in the robot's own frame.
+
+        A mirror turns y, the share of the turn rate's range, into 1 - y, and so swaps a2 and b2.
+        """
+        seen, sign = self.canonical(observation)
+        p = 1.0 + torch.nn.functional.softplus(self.net(self.features(seen)))
+        return torch.where(sign > 0.0, p, p[:, [0, 1, 3, 2]])

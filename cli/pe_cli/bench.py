@@ -21,10 +21,11 @@ class Suite(StrEnum):
     ENDURANCE = "endurance"
     RANDOMISED = "randomised"
     LEARNED = "learned"
+    GAP = "gap"
     ALL = "all"
 
 
-_NOT_IN_ALL = (Suite.ALL, Suite.ENDURANCE, Suite.RANDOMISED, Suite.LEARNED)
+_NOT_IN_ALL = (Suite.ALL, Suite.ENDURANCE, Suite.RANDOMISED, Suite.LEARNED, Suite.GAP)
 """What takes a quarter of an hour or more is asked for by name."""
 
 
@@ -40,6 +41,7 @@ def bench(
     endurance is a long run through the nodes; with --json its page and figure are written beside the file.
     randomised plays 20,000 episodes in which robots, sensors and maps differ from what the filter believes.
     learned plays the learned pursuers and lead pursuit against every evader, slower and faster, held-out ones too.
+    gap plays learned pursuers as they were trained, as they are deployed, and without a filter.
     """
     from pe_cli.test import find_root
     from pe_evaluation.metrics import write_json

@@ -46,6 +46,7 @@ def load_policy(run: Path) -> tuple[Policy, Learning, dict[str, Any]]:
         "learning_sha256": data["learning_sha256"],
         "learning": data["learning"],
         "torch": data["torch"],
+        "spread": policy.spread(),
     }
     return policy.eval(), learning, provenance
 

@@ -88,6 +88,18 @@ class PolicyBundle:
                 inputs.append(self._padded(noise))
             return self._module(*inputs)[:rows].to(torch.float64).numpy()
 
+    def density(self, observations: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Parameters (N, k) of the density that the policy was trained with, for those that keep them (CBF-Beta's).
+
+        Raises:
+            BundleError: this one does not.
+        """
+        if not hasattr(self._module, "density"):
+            raise BundleError(f"policy '{self.schema.name}': keeps no density of its training")
+        with torch.inference_mode():
+            found: torch.Tensor = self._module.density(self._padded(observations))
+        return found[: len(observations)].to(torch.float64).numpy()
+
     def _padded(self, values: NDArray[np.float64]) -> torch.Tensor:
         missing = -len(values) % _ROWS
         if missing:

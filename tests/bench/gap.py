@@ -1,0 +1,74 @@
+"""``./pe bench gap``: what the mechanism of training and that of deployment make of the same policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pe_evaluation.metrics import write_json
+from tests.bench.rows import Row
+from training.learning.gap import ALONE, CONDITIONS, DEPLOYED, SAMPLED, Outcome, play
+
+BENCH = "gap"
+PURSUERS = ("ppo", "cbf-beta", "barriernet")
+CASES = (("lookahead", 1.0), ("lookahead", 1.2), ("boundary", 1.2))
+EPISODES = 2000
+UNITS = {"violating_episodes": "1", "return": "1"}
+
+
+def account(outcome: Outcome) -> dict[str, float]:
+    """Capture rate, mean return, episodes with a contact, shares of the pursuer's cycles."""
+    return {
+        "capture_rate": float(outcome.captured.mean()),
+        "return": float(outcome.returns.mean()),
+        "violating_episodes": float(outcome.violating_episodes),
+        "intervention_rate": outcome.interventions / outcome.steps,
+        "infeasible_rate": outcome.infeasible / outcome.steps,
+    }
+
+
+def run(json_path: Path | None = None, episodes: int = EPISODES) -> list[Row]:
+    """Play, print a table, return the rows; the gaps are sampled less deployed."""
+    rows: list[Row] = []
+    table = Table(title=f"{episodes} episodes each, the same for all")
+    for column in (
+        "evader",
+        "pursuer",
+        "condition",
+        "captured",
+        "return",
+        "contacts",
+        "corrected",
+        "infeasible",
+    ):
+        table.add_column(column)
+    for evader, ratio in CASES:
+        for pursuer in PURSUERS:
+            found = {c: account(play(pursuer, evader, c, ratio, episodes, 0)) for c in CONDITIONS}
+            for condition, values in found.items():
+                table.add_row(
+                    f"{evader}, {ratio:g}", pursuer, condition, *(f"{v:.4g}" for v in values.values())
+                )
+                rows += _rows(pursuer, f"{evader}, {ratio:g}, {condition}", values)
+            gaps = {
+                f"gap_{key}": found[SAMPLED][key] - found[DEPLOYED][key] for key in ("capture_rate", "return")
+            }
+            rows += _rows(pursuer, f"{evader}, {ratio:g}", gaps)
+            print(
+                f"{pursuer} v {evader} at {ratio:g}: gap {100 * gaps['gap_capture_rate']:+.2f} points; without a "
+                f"filter {found[ALONE]['violating_episodes']:.0f} episodes with a contact",
+                flush=True,
+            )
+            if json_path is not None:
+                write_json(json_path, rows)
+    Console().print(table)
+    return rows
+
+
+def _rows(subject: str, case: str, values: dict[str, float]) -> list[Row]:
+    return [
+        Row(bench=BENCH, subject=subject, case=case, metric=key, value=value, unit=UNITS.get(key, "1"))
+        for key, value in values.items()
+    ]
