@@ -32,6 +32,10 @@ _NOT_IN_ALL = (Suite.ALL, Suite.ENDURANCE, Suite.RANDOMISED, Suite.LEARNED, Suit
 def bench(
     suite: Annotated[Suite, typer.Argument(help="What to measure.")] = Suite.ALL,
     json: Annotated[Path | None, typer.Option(help="Write the rows to this file.", metavar="FILE")] = None,
+    pursuers: Annotated[
+        str | None, typer.Option(help="learned: bundles to play, with commas. Default: those in models/.")
+    ] = None,
+    episodes: Annotated[int | None, typer.Option(help="learned, gap: episodes of each case.", min=1)] = None,
     minutes: Annotated[float, typer.Option(help="endurance: wall time of the run.", min=0.2)] = 30.0,
 ) -> None:
     """Measure our solver and control loop beside their peers, in the same run on the same machine.
@@ -51,6 +55,12 @@ def bench(
     rows = []
     for each in chosen:
         module = importlib.import_module(f"tests.bench.{each.value.replace('-', '_')}")
-        rows += module.run(json, minutes) if each is Suite.ENDURANCE else module.run(None)
+        if each is Suite.ENDURANCE:
+            rows += module.run(json, minutes)
+        elif each in (Suite.LEARNED, Suite.GAP):
+            named = {"pursuers": pursuers.split(",")} if pursuers else {}
+            rows += module.run(json, episodes or module.EPISODES, **named)
+        else:
+            rows += module.run(None)
     if json is not None:
         write_json(json, rows)

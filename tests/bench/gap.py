@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +30,9 @@ def account(outcome: Outcome) -> dict[str, float]:
     }
 
 
-def run(json_path: Path | None = None, episodes: int = EPISODES) -> list[Row]:
+def run(
+    json_path: Path | None = None, episodes: int = EPISODES, pursuers: Sequence[str] = PURSUERS
+) -> list[Row]:
     """Play, print a table, return the rows; the gaps are sampled less deployed."""
     rows: list[Row] = []
     table = Table(title=f"{episodes} episodes each, the same for all")
@@ -45,7 +48,7 @@ def run(json_path: Path | None = None, episodes: int = EPISODES) -> list[Row]:
     ):
         table.add_column(column)
     for evader, ratio in CASES:
-        for pursuer in PURSUERS:
+        for pursuer in pursuers:
             found = {c: account(play(pursuer, evader, c, ratio, episodes, 0)) for c in CONDITIONS}
             for condition, values in found.items():
                 table.add_row(
