@@ -102,7 +102,7 @@ def deterministic_return(training: Training) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_fifty_thousand_steps_show_learning(tmp_path: Path, seed: int) -> None:
+def test_it_04_fifty_thousand_steps_show_learning(tmp_path: Path, seed: int) -> None:
     learning = Learning(
         opponents="random", hidden=64, games=128, horizon=32, minibatch=256, epochs=10, starts=512, steps=50_000,
         critic_only=1, divergence=0.05, learning_rate=1e-3, discount=0.9, trace=0.9, deviation_high=1.0,
