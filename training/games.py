@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +109,8 @@ class BatchedGames:
         self.config = load_arena(arena_of(task.arena, task.robot))
         scenario, base = load_scenario(task.scenario), load_robot(task.robot)
         self._players = dict(players or {})
-        field = self._field(scenario.speed_ratio)
+        self._usual_ratio = scenario.speed_ratio
+        field = self._field(task)
         self.robots = (base, base.with_speed_ratio(field.speed_ratio[1]))
         for ratio in field.speed_ratio:
             check_game(self.config, base, base.with_speed_ratio(ratio))
@@ -140,17 +142,11 @@ class BatchedGames:
             parameters=parameters,
             filtered=np.array(both),
         )
-        self._starts = draw_starts(
-            scenario,
-            self.config,
-            base,
-            field,
-            parameters,
-            both,
-            ranges,
-            task.seed,
-            task.starts,
-        )
+        self._draw = partial(
+            draw_starts, scenario, self.config, base, parameters=parameters, filtered=both, ranges=ranges,
+            seed=task.seed, count=task.starts,
+        )  # fmt: skip
+        self._starts = self._draw(field)
         delay = max(robot.delay for robot in self.robots)
         if ranges is not None:
             delay = max(delay, ranges.delay)
@@ -170,9 +166,8 @@ class BatchedGames:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.reset()
 
-    def _field(self, usual_ratio: float) -> Field:
-        """What the task draws from; a learner has the number GIVEN, player k the number GIVEN - 1 - k."""
-        task = self.task
+    def _field(self, task: Task) -> Field:
+        """What ``task`` draws from; a learner has the number GIVEN, player k the number GIVEN - 1 - k."""
         names = list(self._players)
         mixes: list[dict[int, float]] = []
         for text, role in zip((task.pursuer, task.evader), ROLES, strict=True):
@@ -190,7 +185,7 @@ class BatchedGames:
                 else:
                     numbers[number_of(name, role)] = weight
             mixes.append(numbers)
-        asked = usual_ratio if task.speed_ratio is None else task.speed_ratio
+        asked = self._usual_ratio if task.speed_ratio is None else task.speed_ratio
         ratio = asked if isinstance(asked, tuple) else (asked, asked)
         count = task.obstacles
         obstacles = (count, count) if isinstance(count, int) else count
@@ -204,6 +199,19 @@ class BatchedGames:
         """Begin every game anew; game n plays episode ``first`` + n."""
         self.batch.episode[:] = np.arange(first, first + len(self))
         begin_all(self.batch, self._starts, self._rules)
+
+    def set_speed_ratio(self, low: float, high: float) -> None:
+        """Draw the speed ratios of all starts from another range, from the next episodes on; the rest stays.
+
+        Raises:
+            ConfigurationError: the range makes no sense, or its end is above the task's own.
+        """
+        first, last = self._field(self.task).speed_ratio
+        if not (first <= low and high <= last):
+            raise ConfigurationError(
+                f"speed_ratio = {low:g} to {high:g}: allowed: within the task's {first:g} to {last:g}"
+            )
+        self._starts = self._draw(self._field(dataclasses.replace(self.task, speed_ratio=(low, high))))
 
     def observe(self, role: int) -> NDArray[np.float64]:
         """What robot ``role`` of each game sees, (N, SIZE): a view."""

@@ -52,6 +52,7 @@ def draw_starts(
     config: ArenaConfig,
     robot: RobotModel,
     field: Field,
+    *,
     parameters: NDArray[np.float64],
     filtered: tuple[bool, bool],
     ranges: Randomisation | None,

@@ -7,7 +7,7 @@ import pytest
 
 from pe_core.arena import load_arena
 from pe_core.config import ConfigurationError
-from pe_core.robot import load_robot
+from pe_core.robot import V_MAX, load_robot
 from pe_core.scenario import load_scenario, sample_layout
 from pe_safety.closed_loop import Games
 from pe_safety.parameters import load_safety
@@ -87,3 +87,13 @@ def test_what_makes_no_sense_is_refused() -> None:
         Task(starts=0)
     with pytest.raises(ConfigurationError, match="learns while it drives"):
         Task(safety="rcbf_gp")
+
+
+def test_a_range_of_speeds_can_be_narrowed_and_nothing_else_changes() -> None:
+    games = BatchedGames(Task(evader="flee", speed_ratio=(1.0, 1.4), starts=32), 4)
+    before = games._starts
+    games.set_speed_ratio(1.0, 1.1)
+    np.testing.assert_array_equal(games._starts.poses, before.poses)
+    assert games._starts.models[:, 1, V_MAX].max() < 1.1 * (1.0 + 1e-9) < before.models[:, 1, V_MAX].max()
+    with pytest.raises(ConfigurationError, match="allowed: within the task's 1 to 1.4"):
+        games.set_speed_ratio(1.0, 1.5)

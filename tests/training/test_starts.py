@@ -23,8 +23,9 @@ def table(randomised: bool, count: int = 40) -> Starts:
     ranges = RANGES if randomised else None
     field = Field(({GIVEN: 1.0}, {FLEE: 1.0}), (1.0, 1.0), None)
     return draw_starts(
-        load_scenario("random"), CONFIG, ROBOT, field, parameters, (True, True), ranges, 7, count
-    )
+        load_scenario("random"), CONFIG, ROBOT, field, parameters=parameters, filtered=(True, True),
+        ranges=ranges, seed=7, count=count,
+    )  # fmt: skip
 
 
 def test_rows_are_the_layouts_of_evaluation() -> None:

@@ -14,6 +14,8 @@ from training.networks import ACTIVATIONS
 
 PPO, CBF_BETA, BARRIERNET = "ppo", "cbf-beta", "barriernet"
 ALGORITHMS = (PPO, CBF_BETA, BARRIERNET)
+STAGES = 8
+"""Of a curriculum."""
 EXPLORATION = ("safe-mean", "nominal")
 
 
@@ -32,6 +34,9 @@ class Learning:
         1.0, low=0.1, high=3.0, description="least speed of the evader over the pursuer's"
     )
     ratio_high: float = quantity(1.0, low=0.1, high=3.0, description="largest")
+    curriculum: float = quantity(
+        0.0, low=0.0, high=1.0, description="share of the steps by which evaders are as fast as ratio_high; 0: at once"
+    )
     obstacles_low: int = quantity(2, low=0, high=OBSTACLES_MAX, description="fewest obstacles")
     obstacles_high: int = quantity(2, low=0, high=OBSTACLES_MAX, description="most obstacles")
     starts: int = quantity(16384, low=1, high=1_000_000, description="different starts")
@@ -89,6 +94,13 @@ class Learning:
             )
         if self.imitation and not self.teacher:
             raise ConfigurationError("learning: imitation > 0 needs a teacher")
+
+    def speed_ratio(self, steps: int) -> tuple[float, float]:
+        """Range of the evader's speed over the pursuer's after ``steps``: its end rises in ``STAGES`` equal steps."""
+        if self.curriculum == 0.0:
+            return self.ratio_low, self.ratio_high
+        stage = min(int(STAGES * steps / (self.curriculum * self.steps)) + 1, STAGES)
+        return self.ratio_low, self.ratio_low + (self.ratio_high - self.ratio_low) * stage / STAGES
 
     def sha256(self) -> str:
         """Of the values, in order of their names."""

@@ -130,6 +130,7 @@ class Training:
         self.reward_scale = 1.0 / max(load_rewards(learning.rewards).capture, 1.0)
         self.price = self._price() if learning.feasibility > 0.0 else None
         self.steps, self.rollouts, self.wall = 0, 0, 0.0
+        self._speed_ratio = learning.ratio_low, learning.ratio_high
         self._saved_at = time.monotonic()
         if resume:
             self._load()
@@ -161,6 +162,7 @@ class Training:
         start = time.perf_counter()
         learning = self.learning
         share = min(self.steps / learning.steps, 1.0)
+        self._set_speeds()
         self.optimisers.set_rate(learning.learning_rate * (1.0 - 0.9 * share))
         account = Account()
         collect(
@@ -190,6 +192,13 @@ class Training:
         if time.monotonic() - self._saved_at > CHECKPOINT_EVERY_S or self.finished:
             self.save()
         return line
+
+    def _set_speeds(self) -> None:
+        """Bring the starts to where the curriculum is."""
+        wanted = self.learning.speed_ratio(self.steps)
+        if wanted != self._speed_ratio:
+            self.games.set_speed_ratio(*wanted)
+            self._speed_ratio = wanted
 
     def save(self) -> None:
         """Replace the checkpoint."""

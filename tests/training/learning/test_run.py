@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from pe_core.config import ConfigurationError
+from pe_core.robot import V_MAX
 from training.games import BatchedGames
 from training.learning.export import export
 from training.learning.parameters import Learning
@@ -34,15 +35,18 @@ def train(learning: Learning, out: Path, rollouts: int, resume: bool = False, th
 
 
 @pytest.mark.parametrize(
-    "algorithm",
+    ("algorithm", "curriculum"),
     [
-        "ppo",
-        pytest.param("cbf-beta", marks=pytest.mark.slow),
-        pytest.param("barriernet", marks=pytest.mark.slow),
+        ("ppo", 0.0),
+        ("ppo", 0.9),
+        pytest.param("cbf-beta", 0.0, marks=pytest.mark.slow),
+        pytest.param("barriernet", 0.0, marks=pytest.mark.slow),
     ],
 )
-def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(algorithm: str, tmp_path: Path) -> None:
-    learning = dataclasses.replace(SMALL, algorithm=algorithm)
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(
+    algorithm: str, curriculum: float, tmp_path: Path
+) -> None:
+    learning = dataclasses.replace(SMALL, algorithm=algorithm, curriculum=curriculum)
     whole = train(learning, tmp_path / "whole", 4)
     train(learning, tmp_path / "parts", 2)
     parts = train(learning, tmp_path / "parts", 2, resume=True)
@@ -55,6 +59,18 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(algorithm:
         for name in ("whole", "parts")
     ]
     assert curves[0] == curves[1] and whole.steps == parts.steps
+
+
+def test_a_curriculum_makes_evaders_faster_in_equal_steps(tmp_path: Path) -> None:
+    learning = dataclasses.replace(SMALL, curriculum=0.5, ratio_low=1.0, ratio_high=1.4)
+    assert [learning.speed_ratio(steps)[1] for steps in (0, 128, 1023, 1024, 2048)] == pytest.approx(
+        [1.05, 1.1, 1.4, 1.4, 1.4]
+    )
+    assert dataclasses.replace(learning, curriculum=0.0).speed_ratio(0) == (1.0, 1.4)
+    training = train(learning, tmp_path, 1)
+    models = training.games._starts.models
+    ratios = models[:, 1, V_MAX] / models[:, 0, V_MAX]
+    assert 1.0 <= ratios.min() < ratios.max() <= learning.speed_ratio(512)[1] < 1.4
 
 
 def test_a_run_folder_is_not_overwritten(tmp_path: Path) -> None:
