@@ -7,6 +7,7 @@ from what the filter believes, which covers that.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,10 +96,13 @@ def run(
     pursuers: Sequence[str] = (),
     cases: Sequence[Case] = CASES,
 ) -> list[Row]:
-    """Play, print a table, return the rows; bundles that there are not (yet) are left out."""
+    """Play, print a table, return the rows; bundles that there are not (yet) are left out.
+
+    Rows that the file has of other pursuers and cases are kept: pursuers can be measured one after the other.
+    """
     known = bundle_names()
     chosen = list(pursuers) or [name for name in PURSUERS if name in known]
-    rows: list[Row] = []
+    rows: list[Row] = json.loads(json_path.read_text()) if json_path is not None and json_path.is_file() else []
     table = Table(title=f"{episodes} episodes each")
     for column in ("case", "pursuer", *SHOWN):
         table.add_column(column)
@@ -106,6 +110,7 @@ def run(
         for pursuer in chosen:
             records, _ = evaluate(match_of(pursuer, case), episodes)
             found: dict[str, Any] = account(records)
+            rows = [row for row in rows if (row["subject"], row["case"]) != (pursuer, str(case))]
             table.add_row(str(case), pursuer, *(f"{found[key]:.4g}" for key in SHOWN))
             for metric, value in found.items():
                 rows.append(
