@@ -59,7 +59,7 @@ def play(folder: Path, minutes: float) -> tuple[dict[str, list[tuple[float, floa
     Under ``OTHERS`` stands what the rest of the machine took of the processors, as (time [s], %).
     """
     out = folder / "out"
-    words = ["rate:=0", "episodes:=1000000", f"out:={out}", f"bag_size:={BAG_SIZE}", "log_level:=warn"]
+    words = ["pursuer:=lead", "rate:=0", "episodes:=1000000", f"out:={out}", f"bag_size:={BAG_SIZE}", "log_level:=warn"]
     command = [sys.executable, "-m", "pe_cli", "launch", "pursuit.launch.py", *words]
     memory: dict[str, list[tuple[float, float]]] = {OTHERS: []}
     others = Others()
