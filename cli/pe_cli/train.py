@@ -27,6 +27,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the run in the folder ended.")
     ] = False,
+    start: Annotated[
+        Path | None, typer.Option(help="Run folder whose networks to begin with.", metavar="RUN")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads. Default: all cores.", min=1)] = None,
     set_: Annotated[
         list[str] | None,
@@ -37,12 +40,19 @@ def train(
 
     With a name in config/self_play both roles learn in turn; --steps is then what each takes in a turn.
     """
+    from pe_core.config import ConfigurationError
     from pe_core.paths import config_names
     from training.learning.train_main import run, run_self_play
 
     # What makes the run again, wherever it is put and however many cores there are.
     words = [learning, *(["--steps", str(steps)] if steps else []), "--seed", str(seed)]
     words += [word for change in set_ or [] for word in ("--set", change)]
+    words += ["--start", str(start)] if start else []
     command = "./pe train " + shlex.join(words)
-    start = run_self_play if learning in config_names("self_play") else run
-    raise typer.Exit(start(learning, steps, seed, out, resume, threads, set_ or [], command))
+    if learning in config_names("self_play"):
+        if start is not None:
+            raise ConfigurationError(
+                f"--start {start}: allowed: with a name in config/learning, {learning} is self-play"
+            )
+        raise typer.Exit(run_self_play(learning, steps, seed, out, resume, threads, set_ or [], command))
+    raise typer.Exit(run(learning, steps, seed, out, resume, threads, set_ or [], command, start))

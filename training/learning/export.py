@@ -50,6 +50,8 @@ def load_policy(run: Path) -> tuple[Policy, Learning, dict[str, Any]]:
         "torch": data["torch"],
         "spread": policy.spread(),
     }
+    if "start" in data:
+        provenance["start"] = data["start"]
     return policy.eval(), learning, provenance
 
 

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,14 +101,16 @@ class Training:
         command: str,
         resume: bool,
         opponents: str | None = None,
+        start: Path | None = None,
     ) -> None:
         """Begin in the empty folder ``out``, or ``resume`` what is there.
 
         ``opponents`` is another mix than the parameters name; games are begun anew where a training that is resumed
-        had another one.
+        had another one.  ``start`` is the run folder of a training whose networks this one begins with.
 
         Raises:
-            ConfigurationError: something is there already; there is nothing to resume, or something else.
+            ConfigurationError: something is there already; there is nothing to resume, or something else; the networks
+                of ``start`` are others.
         """
         self.learning, self.seed, self.out = learning, seed, out
         self.role = ROLES.index(learning.role)
@@ -135,7 +138,7 @@ class Training:
         if resume:
             self._load()
         else:
-            self._begin(command)
+            self._begin(command, start)
 
     @property
     def finished(self) -> bool:
@@ -222,12 +225,12 @@ class Training:
             torch.save(state, temporary)
         self._saved_at = time.monotonic()
 
-    def _begin(self, command: str) -> None:
+    def _begin(self, command: str, start: Path | None) -> None:
         if (self.out / CHECKPOINT).exists():
             raise ConfigurationError(
                 f"{self.out}: holds a training already; allowed: another folder, or --resume"
             )
-        data = {
+        data: dict[str, Any] = {
             "command": command,
             "revision": git_revision(),
             "seed": self.seed,
@@ -235,8 +238,31 @@ class Training:
             "learning": dataclasses.asdict(self.learning),
             "learning_sha256": self.learning.sha256(),
         }
+        if start is not None:
+            data["start"] = self._start_from(start)
         write_text(self.out / RUN, json.dumps(data, indent=1) + "\n")
         (self.out / CURVES).write_text("")
+
+    def _start_from(self, folder: Path) -> dict[str, Any]:
+        """Take the networks of the run in ``folder``; returns where they came from."""
+        for name in (RUN, CHECKPOINT):
+            if not (folder / name).is_file():
+                raise ConfigurationError(
+                    f"{folder}: no {name} to start from; allowed: a run folder of ./pe train"
+                )
+        then = json.loads((folder / RUN).read_text())
+        state = torch.load(folder / CHECKPOINT, weights_only=True)
+        try:
+            self.policy.load_state_dict(state["policy"])
+            self.critic.load_state_dict(state["critic"])
+        except RuntimeError as error:
+            raise ConfigurationError(
+                f"{folder}: its networks are not those of this training: {error}"
+            ) from error
+        self.policy.confine()
+        kept = {key: then[key] for key in ("command", "seed", "revision", "learning_sha256")}
+        kept |= {"steps": state["steps"], "wall_s": round(state["wall"], 1)}
+        return kept | ({"start": then["start"]} if "start" in then else {})
 
     def _load(self) -> None:
         path = self.out / CHECKPOINT

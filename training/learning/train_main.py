@@ -51,17 +51,24 @@ def run(
     threads: int | None,
     changes: list[str],
     command: str,
+    start: Path | None = None,
 ) -> int:
     """Train to the end; returns the exit status."""
     learning = parameters(name, steps, changes)
-    return train(learning, seed, out or _folder(name, seed), resume, threads, command)
+    return train(learning, seed, out or _folder(name, seed), resume, threads, command, start)
 
 
 def train(
-    learning: Learning, seed: int, folder: Path, resume: bool, threads: int | None, command: str
+    learning: Learning,
+    seed: int,
+    folder: Path,
+    resume: bool,
+    threads: int | None,
+    command: str,
+    start: Path | None = None,
 ) -> int:
     """:func:`run`, with the parameters themselves."""
-    training = Training(learning, seed, folder, threads or _cores(), command, resume)
+    training = Training(learning, seed, folder, threads or _cores(), command, resume, start=start)
     try:
         with stopped_by_interrupt() as stop, Display(folder, learning.steps, training.steps) as display:
             training.imitate(display.imitates)

@@ -129,3 +129,25 @@ def test_it_04_fifty_thousand_steps_show_learning(tmp_path: Path, seed: int) -> 
         training.advance()
     training.close()
     assert deterministic_return(training) > before + 3.0
+
+
+def test_a_second_part_begins_with_the_networks_of_the_first_and_says_so(tmp_path: Path) -> None:
+    first = train(SMALL, tmp_path / "first", 2)
+    learning = dataclasses.replace(SMALL, teacher="", imitation=0, opponents="flee")
+    second = Training(learning, 3, tmp_path / "second", 1, "second", False, start=tmp_path / "first")
+    for one, other in ((first.policy, second.policy), (first.critic, second.critic)):
+        for key, value in one.state_dict().items():
+            assert torch.equal(value, other.state_dict()[key]), key
+    assert second.steps == 0
+    second.advance()
+    second.save()
+    second.close()
+    path, _ = export(tmp_path / "second", "both", tmp_path)
+    kept = json.loads((path / "bundle.json").read_text())["provenance"]["start"]
+    assert (kept["command"], kept["seed"], kept["steps"]) == ("test", 3, first.steps)
+    with pytest.raises(ConfigurationError, match="networks are not those"):
+        Training(
+            dataclasses.replace(SMALL, hidden=8), 3, tmp_path / "x", 1, "", False, start=tmp_path / "first"
+        )
+    with pytest.raises(ConfigurationError, match=r"no run\.json to start from"):
+        Training(SMALL, 3, tmp_path / "y", 1, "", False, start=tmp_path)
