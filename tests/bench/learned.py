@@ -1,8 +1,8 @@
 """``./pe bench learned``: what learned pursuers reach, beside scripted lead pursuit, evader by evader.
 
-2,000 episodes for each pursuer and case, 500 of the slower ones; both robots behind the filter, the same layouts for all.  The reference game
-with two obstacles where a case does not say otherwise; at the TurtleBot's scale every robot, sensor and map differs
-from what the filter believes, which covers that.
+2,000 episodes for each pursuer and case, 500 of the slower ones; both robots behind the filter, the same layouts for
+all.  The reference game with two obstacles where a case does not say otherwise; at the TurtleBot's scale every robot,
+sensor and map differs from what the filter believes, which covers that.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def account(records: list[EpisodeRecord]) -> dict[str, float]:
     return {
         "capture_rate": len(times) / len(records),
         "capture_time": sum(times) / len(times) if times else 0.0,
-        "violating_episodes": float(sum(record.violations > 0 for record in records)),
+        "violating_episodes": float(sum((record.violations or 0) > 0 for record in records)),
         "min_margin": min(record.min_margin for record in records),
         "intervention_rate": sum(robot.interventions for robot in robots) / steps,
         "infeasible_rate": sum(robot.infeasible for robot in robots) / steps,
