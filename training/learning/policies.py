@@ -19,6 +19,7 @@ from pe_safety.barrier_net import BarrierNet, action_weights
 from pe_safety.parameters import load_safety
 from pe_safety.qp_layer import solve_qp
 from training.learning.parameters import Learning
+from training.learning.probe import Probe
 from training.networks import Actor
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
@@ -80,6 +81,10 @@ class Policy(nn.Module, abc.ABC):
 
     def spread(self) -> dict[str, float]:
         """How much is explored, for the curves."""
+        return {}
+
+    def probed(self) -> dict[str, float]:
+        """What its program made of the last loss's gradient, after the backward pass; empty without a program."""
         return {}
 
     def deterministic(self) -> nn.Module:
@@ -156,6 +161,7 @@ class BarrierNetPolicy(GaussianPolicy):
         self.metric = (self.safety.weight_v, self.safety.weight_omega)
         self.weights = action_weights(self.metric, self.robot.v_max, self.robot.omega_max)
         self.safe_mean = learning.exploration == "safe-mean"
+        self.probe = Probe()
 
     def context(self, rows: Rows | None) -> Context:
         """The rows themselves, from which the program can be solved again."""
@@ -177,10 +183,23 @@ class BarrierNetPolicy(GaussianPolicy):
         """See :class:`GaussianPolicy`."""
         nominal = self.nominal(features)
         g, b = context
-        solution = solve_qp(g, b, nominal, self.weights)
+        # A tensor of its own: the gradient that it gets has come through the program.
+        entering = nominal.view_as(nominal)
+        solution = solve_qp(g, b, entering, self.weights)
         correction = ((solution.u - nominal) ** 2).sum(1)
         active = (solution.active >= 0).sum(1)
+        if torch.is_grad_enabled():
+            self.probe.watch(entering, solution.u, active)
         return (solution.u if self.safe_mean else nominal), correction, active
+
+    def judge(self, features: Tensor, action: Tensor, context: Context) -> Judged:
+        """See :class:`Policy`; what is probed is of the last call."""
+        self.probe.clear()
+        return super().judge(features, action, context)
+
+    def probed(self) -> dict[str, float]:
+        """See :mod:`training.learning.probe`."""
+        return self.probe.found()
 
 
 def _normal_log_prob(action: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
