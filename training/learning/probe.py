@@ -28,6 +28,11 @@ class Probe:
         self._squares = {"safe": 0.0, "nominal": 0.0}
         self._corrections = 0.0
         self._counts = torch.zeros(3)
+        self._noted: dict[str, list[float]] = {}
+
+    def note(self, key: str, values: Tensor) -> None:
+        """Something else of which the curves get the mean: any shape, the same in every call."""
+        self._noted.setdefault(key, []).append(float(values.detach().mean()))
 
     def watch(self, entering: Tensor, leaving: Tensor, active: Tensor) -> None:
         """Note n solutions ``leaving`` (n, 2) of the programs of ``entering`` (n, 2).
@@ -57,4 +62,5 @@ class Probe:
             "gradient_passed": nominal / safe if safe > 0.0 else 0.0,
             **{f"active_{k}": share for k, share in enumerate(shares)},
             "mean_correction": self._corrections / n,
+            **{key: sum(means) / len(means) for key, means in self._noted.items()},
         }
