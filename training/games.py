@@ -36,6 +36,8 @@ from training.starts import delay_rows, deviations_of, draw_starts
 
 LEARNER = "learner"
 SIGMAS = 4.0
+ROWS_SHARED = 48
+"""Rows of a game whose gain is adapted: all that a robot which cannot reverse may have are 8 + 11 + 22."""
 Player = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """A policy that is not compiled: observations (k, SIZE) to actions (k, 2)."""
 
@@ -162,7 +164,7 @@ class BatchedGames:
         ]
         self._active = [np.arange(len(share.episode)) for share in self._shares]
         self._everyone = np.arange(games)
-        self._row_arrays = np.zeros((games, ROWS, 2)), np.zeros((games, ROWS)), np.zeros((games, ROWS), np.bool_)
+        self._row_arrays: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]] | None = None
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.reset()
 
@@ -217,27 +219,34 @@ class BatchedGames:
         """What robot ``role`` of each game sees, (N, SIZE): a view."""
         return self.batch.observations[:, role]
 
-    def rows(self, role: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def rows(
+        self, role: int, least_share: float = 1.0
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """Safety rows G (N, M, 2), b (N, M) of robot ``role`` in the next step, in action units: those of the filter.
 
-        The arrays are overwritten by the next call.
+        The third array (N, M) says which are rows of barriers and bodies; with ``least_share`` < 1 all are there that
+        can bind once b > 0 of those is multiplied by it.  The arrays are overwritten by the next call.
 
         Raises:
             ConfigurationError: a robot has more rows than M.
         """
         b = self.batch
+        most = ROWS if least_share == 1.0 else ROWS_SHARED
+        if self._row_arrays is None or self._row_arrays[1].shape[1] != most:
+            n = len(self)
+            self._row_arrays = np.zeros((n, most, 2)), np.zeros((n, most)), np.zeros((n, most), np.bool_)
         g, right, barrier = self._row_arrays
         crowded = rows_of_games(
             role, self._everyone, b.states, b.sent, b.half_side, b.obstacles, b.obstacle_count, b.models,
             self._rules.parameters, self.config.dt, self.task.randomise > 0.0, b.seen, b.deviations, b.ages,
-            1.0, g, right, barrier,
+            least_share, g, right, barrier,
         )  # fmt: skip
         if crowded:
             raise ConfigurationError(
-                f"robot '{self.task.robot}': {crowded} games have more than {ROWS} safety rows; allowed: robots that "
+                f"robot '{self.task.robot}': {crowded} games have more than {most} safety rows; allowed: robots that "
                 "cannot reverse"
             )
-        return g, right
+        return g, right, barrier
 
     def feasibility(self, model: FeasibilityModel) -> NDArray[np.float64]:
         """Margin H (N, 2) of both robots: negative where the QP is expected to become infeasible."""

@@ -60,6 +60,27 @@ class Actor(nn.Module):
         return torch.cat([action[:, :1], action[:, 1:] * sign], 1)
 
 
+class AdaptiveActor(Actor):
+    """Observations (N, SIZE) to actions and z (N, 3): ``pe_safety.barrier_net``, adaptive gain.
+
+    z is a scalar of the game, the same in all mirror images.
+    """
+
+    outputs = 3
+
+    def __init__(self, sizes: Sequence[int], activation: str, symmetric: bool) -> None:
+        super().__init__(sizes, activation, symmetric)
+        # Begins near the filter's own gain: sigmoid(2) = 0.88.
+        nn.init.constant_(self.net[-1].bias[2:], 2.0)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """See the class."""
+        seen, sign = self.canonical(observation)
+        raw = self.net(self.features(seen))
+        action = self.squash(raw)
+        return torch.cat([action[:, :1], action[:, 1:] * sign, raw[:, 2:]], 1)
+
+
 class BetaActor(Actor):
     """Observations (N, SIZE) to the means (N, 2) of Beta densities on the box of actions."""
 

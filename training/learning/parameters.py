@@ -72,6 +72,9 @@ class Learning:
     exploration: str = quantity(
         "safe-mean", choices=EXPLORATION, description="noise about the safe mean, or before the program"
     )
+    least_share: float = quantity(
+        1.0, low=0.05, high=1.0, description="least factor of the barriers' gain that a BarrierNet asks for; 1: fixed"
+    )
     symmetric: bool = quantity(True, description="act alike in the arena's eight mirror images")
     hidden: int = quantity(128, low=1, high=4096, description="units of a layer")
     layers: int = quantity(2, low=1, high=8, description="hidden layers")
@@ -91,6 +94,11 @@ class Learning:
             raise ConfigurationError(
                 f"learning: deviation_low = {self.deviation_low}: allowed: at most deviation_high = "
                 f"{self.deviation_high}"
+            )
+        if self.least_share < 1.0 and self.algorithm in (PPO, CBF_BETA):
+            raise ConfigurationError(
+                f"learning: least_share = {self.least_share}: allowed: 1 with algorithm = '{self.algorithm}', "
+                "which has no program in its network"
             )
         if self.imitation and not self.teacher:
             raise ConfigurationError("learning: imitation > 0 needs a teacher")

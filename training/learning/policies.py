@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from pe_core.robot import load_robot
-from pe_safety.barrier_net import BarrierNet, action_weights
+from pe_safety.barrier_net import BarrierNet, action_weights, shared_budgets
 from pe_safety.parameters import load_safety
 from pe_safety.qp_layer import solve_qp
 from training.learning.parameters import Learning
-from training.networks import Actor
+from training.learning.probe import Probe
+from training.networks import Actor, AdaptiveActor
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
 
@@ -29,10 +30,11 @@ class Rows(NamedTuple):
 
     g: Tensor  # (N, m, 2)
     b: Tensor  # (N, m)
+    barrier: Tensor  # (N, m) bool: of barriers and bodies, not of bounds
 
     def mirrored(self, sign: Tensor) -> Rows:
         """The same rows in frames in which turn rates have ``sign`` (N, 1)."""
-        return Rows(torch.stack([self.g[..., 0], self.g[..., 1] * sign], 2), self.b)
+        return Rows(torch.stack([self.g[..., 0], self.g[..., 1] * sign], 2), self.b, self.barrier)
 
 
 Context = tuple[Tensor, ...]
@@ -80,6 +82,10 @@ class Policy(nn.Module, abc.ABC):
 
     def spread(self) -> dict[str, float]:
         """How much is explored, for the curves."""
+        return {}
+
+    def probed(self) -> dict[str, float]:
+        """What its program made of the last loss's gradient, after the backward pass; empty without a program."""
         return {}
 
     def deterministic(self) -> nn.Module:
@@ -146,6 +152,9 @@ class BarrierNetPolicy(GaussianPolicy):
     rows: for the learner that is part of the world, and the log-probability is that of the sample that was drawn, so
     that the gradient has no bias.  With ``exploration`` = nominal the noise comes before the program, as published:
     u ~ Normal(u_nom, sigma), and only the deterministic policy is safe of itself.
+
+    With ``least_share`` < 1 the network has a third output z, the same in all mirror images, and the right-hand sides
+    b > 0 of barriers and bodies are multiplied by s = least_share + (1 - least_share) sigmoid(z).
     """
 
     needs_rows = True
@@ -156,11 +165,21 @@ class BarrierNetPolicy(GaussianPolicy):
         self.metric = (self.safety.weight_v, self.safety.weight_omega)
         self.weights = action_weights(self.metric, self.robot.v_max, self.robot.omega_max)
         self.safe_mean = learning.exploration == "safe-mean"
+        self.least_share = learning.least_share
+        if self.least_share < 1.0:
+            self.mean = AdaptiveActor(
+                [learning.hidden] * learning.layers, learning.activation, learning.symmetric
+            )
+        self.probe = Probe()
 
     def context(self, rows: Rows | None) -> Context:
         """The rows themselves, from which the program can be solved again."""
         assert rows is not None
-        return rows.g, rows.b
+        return (rows.g, rows.b, rows.barrier) if self.least_share < 1.0 else (rows.g, rows.b)
+
+    def share(self, raw: Tensor) -> Tensor:
+        """s (N, 1) of the network's outputs (N, 3)."""
+        return self.least_share + (1.0 - self.least_share) * torch.sigmoid(raw[:, 2:])
 
     def deterministic(self) -> nn.Module:
         """The network with the program in it; its rows are made of the observation (:mod:`pe_safety.barrier_net`)."""
@@ -170,17 +189,38 @@ class BarrierNetPolicy(GaussianPolicy):
             v_max=self.robot.v_max,
             omega_max=self.robot.omega_max,
             weights=self.metric,
+            share_min=self.least_share,
             defers=True,
         )
 
     def centre(self, features: Tensor, context: Context) -> tuple[Tensor, Tensor, Tensor]:
         """See :class:`GaussianPolicy`."""
-        nominal = self.nominal(features)
-        g, b = context
-        solution = solve_qp(g, b, nominal, self.weights)
+        g, b = context[:2]
+        if self.least_share < 1.0:
+            raw = self.mean.net(features)
+            nominal, share = self.mean.squash(raw), self.share(raw)
+            b = torch.where(context[2], shared_budgets(b, share), b)
+            if torch.is_grad_enabled():
+                self.probe.note("gain_share", share)
+        else:
+            nominal = self.nominal(features)
+        # A tensor of its own: the gradient that it gets has come through the program.
+        entering = nominal.view_as(nominal)
+        solution = solve_qp(g, b, entering, self.weights)
         correction = ((solution.u - nominal) ** 2).sum(1)
         active = (solution.active >= 0).sum(1)
+        if torch.is_grad_enabled():
+            self.probe.watch(entering, solution.u, active)
         return (solution.u if self.safe_mean else nominal), correction, active
+
+    def judge(self, features: Tensor, action: Tensor, context: Context) -> Judged:
+        """See :class:`Policy`; what is probed is of the last call."""
+        self.probe.clear()
+        return super().judge(features, action, context)
+
+    def probed(self) -> dict[str, float]:
+        """See :mod:`training.learning.probe`."""
+        return self.probe.found()
 
 
 def _normal_log_prob(action: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def _policy_step(
             "kl": float((ratio - 1.0 - change).mean()),
             "clipped": float(((ratio - 1.0).abs() > learning.clip).float().mean()),
             "gradient_norm": float(norm),
-            "mean_correction": float(judged.correction.mean()),
             "active_rows": float(judged.active.float().mean()),
             "entropy": float(judged.entropy.mean()),
+            **policy.probed(),
         }

@@ -288,8 +288,8 @@ class Training:
         """Reads the safety rows of the learner in every game."""
 
         def read() -> Rows:
-            g, b = self.games.rows(self.role)
-            return Rows(torch.from_numpy(g).float(), torch.from_numpy(b).float())
+            g, b, barrier = self.games.rows(self.role, self.learning.least_share)
+            return Rows(torch.from_numpy(g).float(), torch.from_numpy(b).float(), torch.from_numpy(barrier))
 
         return read
 

@@ -19,7 +19,8 @@ def rows(n: int) -> Rows:
     g = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 0.0]]).repeat(n, 1, 1)
     b = torch.tensor([1.0, 0.0, 1.0, 1.0, float("inf")]).repeat(n, 1)
     b[::2, 4] = 0.3
-    return Rows(g, b)
+    barrier = torch.tensor([False, False, False, False, True]).repeat(n, 1)
+    return Rows(g, b, barrier)
 
 
 def fresh(safe: bool, learning: Learning = LEARNING) -> GaussianPolicy:
