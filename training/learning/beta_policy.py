@@ -33,7 +33,7 @@ class CbfBetaPolicy(Policy):
     def context(self, rows: Rows | None) -> Context:
         """Vertices (N, V, 2) of the polygons in unit coordinates, float64, and their numbers (N,)."""
         assert rows is not None
-        found = polygons(rows.g.numpy(), rows.b.numpy(), BOX)
+        found = polygons(rows.g.numpy(), rows.b.numpy(), BOX, torch.get_num_threads())
         return torch.from_numpy(found.vertices), torch.from_numpy(found.counts)
 
     @torch.no_grad()
@@ -43,7 +43,8 @@ class CbfBetaPolicy(Policy):
         vertices, counts = context
         seed = int(torch.randint(2**62, (1,), generator=generator))
         keys = draw_keys(seed, 0, len(counts))
-        x = sample(parameters.numpy(), Polygons(vertices.numpy(), counts.numpy()), keys)
+        found = Polygons(vertices.numpy(), counts.numpy())
+        x = sample(parameters.numpy(), found, keys, torch.get_num_threads())
         action = torch.from_numpy(x * [1.0, 2.0] - [0.0, 1.0]).float()
         # Of the action as it is kept: near an edge of the box its rounding counts.
         return action, evaluate(parameters, unit(action).double(), vertices, counts).log_prob.float()

@@ -6,7 +6,8 @@ A rollout keeps the polygons (:func:`pe_safety.polygon.polygons`), the points th
 (:func:`pe_safety.beta_sampling.sample`) and the parameters that it drew them from; an update evaluates minibatches of
 them by :func:`evaluate`.  Polygons and points are data: no gradient reaches them.
 
-Tensors may be float32 or float64 and lie on any device; the arithmetic is float64, on the CPU.
+Tensors may be float32 or float64 and lie on any device; the arithmetic is float64, on the CPU, over the threads that
+torch has (``torch.set_num_threads``), of which no value depends.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class _TruncatedBeta(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, parameters: Tensor, x: Tensor, vertices: Tensor, counts: Tensor) -> Any:
         arrays = [t.detach().cpu().contiguous().numpy() for t in (parameters, x, vertices, counts)]
-        values = truncated_beta.evaluate(arrays[0], arrays[1], Polygons(arrays[2], arrays[3]))
+        values = truncated_beta.evaluate(
+            arrays[0], arrays[1], Polygons(arrays[2], arrays[3]), torch.get_num_threads()
+        )
         log_prob, entropy, *grads = (torch.from_numpy(v).to(parameters) for v in values)
         ctx.save_for_backward(*grads)
         return log_prob, entropy

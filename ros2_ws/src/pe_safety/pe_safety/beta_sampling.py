@@ -32,6 +32,7 @@ from pe_core.randomness import GOLDEN, mix
 from pe_safety.beta_quadrature import TABLE_SHAPE, chord, kernel_slope, log_kernel, mode, peak, slabs
 from pe_safety.polygon import VERTICES_MAX, Box, Polygons, check_finite, check_rows, is_whole
 from pe_safety.qp import OPTIMAL, project, scale_rows
+from pe_safety.shares import in_shares
 from pe_safety.truncated_beta import kernel_arrays
 
 # Draws from the whole density before trapezoids are made.
@@ -289,16 +290,19 @@ def draw_keys(seed: int, first: int, n: int) -> NDArray[np.uint64]:
     return keys
 
 
-def sample(parameters: NDArray[np.float64], found: Polygons, keys: NDArray[np.uint64]) -> NDArray[np.float64]:
+def sample(
+    parameters: NDArray[np.float64], found: Polygons, keys: NDArray[np.uint64], threads: int = 1
+) -> NDArray[np.float64]:
     """One point (N, 2), in unit coordinates, of each truncated density; the mean where C is empty.
 
     Args:
         parameters: (a1, b1, a2, b2), (N, 4), at least 1.
         found: the polygons.
         keys: (N,) uint64, from :func:`draw_keys`; the same key gives the same point.
+        threads: among which the batch is shared; no point depends on it.
 
     Raises:
-        ValueError: shapes that do not fit, parameters that are not in [1, inf).
+        ValueError: shapes that do not fit, parameters that are not in [1, inf), threads < 1.
         TypeError: keys that are not uint64.
     """
     theta, vertices, counts = kernel_arrays(parameters, found)
@@ -307,7 +311,8 @@ def sample(parameters: NDArray[np.float64], found: Polygons, keys: NDArray[np.ui
     if keys.shape != counts.shape:
         raise ValueError(f"keys {keys.shape}: expected {counts.shape}")
     x = np.empty((len(counts), 2))
-    sample_batch(theta, vertices, counts, np.ascontiguousarray(keys), x)
+    arrays = (theta, vertices, counts, np.ascontiguousarray(keys), x)
+    in_shares(lambda first, end: sample_batch(*(each[first:end] for each in arrays)), len(x), threads)
     return x
 
 

@@ -29,6 +29,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_core.robot import RobotModel
+from pe_safety.shares import in_shares
 
 VERTICES_MAX = 12
 INFLATION = 1e-10
@@ -291,24 +292,31 @@ def check_finite(G: NDArray[np.float64], b: NDArray[np.float64]) -> None:
         raise ValueError(_NOT_FINITE.format(int(bad.argmax())))
 
 
-def polygons(G: NDArray[np.float64], b: NDArray[np.float64], box: Box) -> Polygons:
+def polygons(G: NDArray[np.float64], b: NDArray[np.float64], box: Box, threads: int = 1) -> Polygons:
     """The polygons of N problems.
 
     Args:
         G: rows (N, m, 2), float32 or float64.
         b: right-hand sides (N, m) [m/s], same type; +inf makes a row that never binds.
         box: the control bounds.
+        threads: among which the batch is shared; no polygon depends on it.
 
     Raises:
-        ValueError: shapes that do not fit, NaN anywhere, an infinite coefficient, b = -inf.
+        ValueError: shapes that do not fit, NaN anywhere, an infinite coefficient, b = -inf, threads < 1.
         TypeError: arrays of different or other types.
     """
     check_rows(G, b)
     vertices = np.zeros((len(b), VERTICES_MAX, 2))
     counts = np.zeros(len(b), dtype=np.int8)
-    bad = clip_batch(np.ascontiguousarray(G), np.ascontiguousarray(b), box.as_array(), vertices, counts)
-    if bad >= 0:
-        raise ValueError(_NOT_FINITE.format(bad))
+    rows, right, bounds = np.ascontiguousarray(G), np.ascontiguousarray(b), box.as_array()
+
+    def clip(first: int, end: int) -> int:
+        bad = clip_batch(rows[first:end], right[first:end], bounds, vertices[first:end], counts[first:end])
+        return first + bad if bad >= 0 else -1
+
+    for bad in in_shares(clip, len(b), threads):
+        if bad >= 0:
+            raise ValueError(_NOT_FINITE.format(bad))
     return Polygons(vertices, counts)
 
 

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from pe_safety.beta_quadrature import EDGE, MOMENTS, TABLE_SHAPE, moments
 from pe_safety.polygon import Polygons, is_whole
+from pe_safety.shares import in_shares
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -196,16 +197,19 @@ def kernel_arrays(parameters: NDArray[np.float64], found: Polygons) -> Arrays:
     )
 
 
-def evaluate(parameters: NDArray[np.float64], x: NDArray[np.float64], found: Polygons) -> Values:
+def evaluate(
+    parameters: NDArray[np.float64], x: NDArray[np.float64], found: Polygons, threads: int = 1
+) -> Values:
     """log pi(x | C), the entropy of pi(. | C) and their derivatives.
 
     Args:
         parameters: (a1, b1, a2, b2), (N, 4), at least 1; float32 or float64, as are the points and vertices.
         x: points in unit coordinates (N, 2).  Whether they lie in C is not asked.
         found: the polygons.
+        threads: among which the batch is shared; no value depends on it.
 
     Raises:
-        ValueError: shapes that do not fit, parameters that are not in [1, inf), a point that is NaN.
+        ValueError: shapes that do not fit, parameters that are not in [1, inf), a point that is NaN, threads < 1.
     """
     theta, vertices, counts = kernel_arrays(parameters, found)
     n = len(counts)
@@ -214,7 +218,8 @@ def evaluate(parameters: NDArray[np.float64], x: NDArray[np.float64], found: Pol
     if np.isnan(x).any():
         raise ValueError(f"problem {int(np.isnan(x).any(axis=1).argmax())}: the point is NaN")
     values = Values(np.empty(n), np.empty(n), np.empty((n, 4)), np.empty((n, 4)))
-    evaluate_batch(theta, np.ascontiguousarray(x, dtype=np.float64), vertices, counts, *values)
+    arrays = (theta, np.ascontiguousarray(x, dtype=np.float64), vertices, counts, *values)
+    in_shares(lambda first, end: evaluate_batch(*(each[first:end] for each in arrays)), n, threads)
     return values
 
 
