@@ -65,7 +65,8 @@ def actor_of(bundle: PolicyBundle, condition: str, seed: int) -> Actor:
     if bundle.schema.kind == CBF_BETA:
 
         def draw(games: BatchedGames, step: int) -> NDArray[np.float64]:
-            found = polygons(*games.rows(0), BOX)
+            g, b, _ = games.rows(0)
+            found = polygons(g, b, BOX)
             keys = draw_keys(seed, step * len(games), len(games))
             drawn: NDArray[np.float64] = sample(bundle.density(games.observe(0)), found, keys)
             return drawn * [1.0, 2.0] - [0.0, 1.0]

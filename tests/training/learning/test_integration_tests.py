@@ -36,7 +36,7 @@ def test_it_01_and_it_05_actions_keep_to_the_bounds_and_to_every_row_in_a_thousa
         action = bundle.act(games.observe(0))
         if step % 40 == 0:
             assert (np.abs(action) <= 1.0 + 1e-6).all() and (action[:, 0] >= -1e-6).all()
-            g, b = (torch.from_numpy(value.copy()) for value in games.rows(0))
+            g, b = (torch.from_numpy(value.copy()) for value in games.rows(0)[:2])
             found = solve_qp(g, b, torch.zeros(len(games), 2, dtype=torch.float64), (1.0, 1.0))
             excess = (torch.einsum("nmk,nk->nm", g, torch.from_numpy(action)) - b).amax(1)
             feasible = (torch.einsum("nmk,nk->nm", g, found.u) - b).amax(1) <= 1e-9
