@@ -14,7 +14,7 @@ from pe_core.arena import arena_of, load_arena
 from pe_core.bundle import BundleError, PolicyBundle, load_bundle, save_bundle
 from pe_core.config import ConfigurationError, from_mapping
 from pe_core.scripted.build import golden_observations
-from training.learning.parameters import Learning
+from training.learning.parameters import BARRIERNET, SHAC, Learning
 from training.learning.policies import Policy
 from training.learning.run import CHECKPOINT, RUN, make_policy
 
@@ -67,7 +67,7 @@ def export(run: Path, name: str, out: Path) -> tuple[Path, dict[str, float]]:
         out / name,
         name=name,
         role=learning.role,
-        kind=learning.algorithm,
+        kind=BARRIERNET if learning.algorithm == SHAC else learning.algorithm,
         dtype="float32",
         noise_size=0,
         noise_hold=1,
