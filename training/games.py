@@ -84,6 +84,7 @@ class BatchedGames:
     """``games`` games of a task, stepped together over ``threads`` threads.
 
     Attributes:
+        rules: what holds in every game (``training.batch.Rules``).
         batch: the arrays of all games (``training.batch.Batch``): observations, rewards, ended and so on after each
             :meth:`step`, overwritten by the next.
     """
@@ -137,7 +138,7 @@ class BatchedGames:
             task.seed,
             games,
         ]
-        self._rules = Rules(
+        self.rules = Rules(
             numbers=np.array(numbers, dtype=np.float64),
             deviation=np.zeros(4) if ranges is None else deviations_of(ranges, self.config.dt),
             weights=(rewards or load_rewards(task.rewards)).as_array(),
@@ -200,7 +201,7 @@ class BatchedGames:
     def reset(self, first: int = 0) -> None:
         """Begin every game anew; game n plays episode ``first`` + n."""
         self.batch.episode[:] = np.arange(first, first + len(self))
-        begin_all(self.batch, self._starts, self._rules)
+        begin_all(self.batch, self._starts, self.rules)
 
     def set_speed_ratio(self, low: float, high: float) -> None:
         """Draw the speed ratios of all starts from another range, from the next episodes on; the rest stays.
@@ -238,7 +239,7 @@ class BatchedGames:
         g, right, barrier = self._row_arrays
         crowded = rows_of_games(
             role, self._everyone, b.states, b.sent, b.half_side, b.obstacles, b.obstacle_count, b.models,
-            self._rules.parameters, self.config.dt, self.task.randomise > 0.0, b.seen, b.deviations, b.ages,
+            self.rules.parameters, self.config.dt, self.task.randomise > 0.0, b.seen, b.deviations, b.ages,
             least_share, g, right, barrier,
         )  # fmt: skip
         if crowded:
@@ -254,7 +255,7 @@ class BatchedGames:
         b = self.batch
         margins_of_games(
             self._everyone, b.states, b.sent, b.half_side, b.obstacles, b.obstacle_count, b.models,
-            self._rules.parameters, self.config.dt, self.task.randomise > 0.0, b.seen, b.deviations, b.ages,
+            self.rules.parameters, self.config.dt, self.task.randomise > 0.0, b.seen, b.deviations, b.ages,
             model.weights, model.width, model.threshold, out,
         )  # fmt: skip
         return out
@@ -274,13 +275,13 @@ class BatchedGames:
                 if len(games):
                     self.batch.actions[games, r] = player(self.batch.observations[games, r])
         if self._pool is None:
-            step_batch(self.batch, self._starts, self._rules, self._active[0])
+            step_batch(self.batch, self._starts, self.rules, self._active[0])
         else:
             list(self._pool.map(self._step_share, range(len(self._shares))))
         return self.batch
 
     def _step_share(self, k: int) -> None:
-        step_batch(self._shares[k], self._starts, self._rules, self._active[k])
+        step_batch(self._shares[k], self._starts, self.rules, self._active[k])
 
     def close(self) -> None:
         """End the threads."""

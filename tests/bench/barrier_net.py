@@ -83,7 +83,7 @@ def _policy_subjects() -> dict[str, dict[str, Callable[[], object]]]:
 
 def _rows_subject() -> Callable[[], object]:
     games = BatchedGames(Task(evader="learner", starts=1024), GAMES)
-    batch, rules = games.batch, games._rules
+    batch, rules = games.batch, games.rules
     random = np.random.default_rng(0)
     for _ in range(100):
         games.step(random.uniform([0.3, -1.0], [1.0, 1.0], (GAMES, 2, 2)))

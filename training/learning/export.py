@@ -16,7 +16,7 @@ from pe_core.config import ConfigurationError, from_mapping
 from pe_core.files import write_text
 from pe_core.scripted.build import golden_observations
 from training.learning.curves import FILE, read_curves, thin
-from training.learning.parameters import Learning
+from training.learning.parameters import BARRIERNET, SHAC, Learning
 from training.learning.policies import Policy
 from training.learning.run import CHECKPOINT, CURVES, RUN, make_policy
 
@@ -72,7 +72,7 @@ def export(run: Path, name: str, out: Path) -> tuple[Path, dict[str, float]]:
         out / name,
         name=name,
         role=learning.role,
-        kind=learning.algorithm,
+        kind=BARRIERNET if learning.algorithm == SHAC else learning.algorithm,
         dtype="float32",
         noise_size=0,
         noise_hold=1,

@@ -12,8 +12,8 @@ from pe_core.paths import BOUNDARY, config_path
 from pe_core.roles import ROLES
 from training.networks import ACTIVATIONS
 
-PPO, CBF_BETA, BARRIERNET = "ppo", "cbf-beta", "barriernet"
-ALGORITHMS = (PPO, CBF_BETA, BARRIERNET)
+PPO, CBF_BETA, BARRIERNET, SHAC = "ppo", "cbf-beta", "barriernet", "shac"
+ALGORITHMS = (PPO, CBF_BETA, BARRIERNET, SHAC)
 STAGES = 8
 """Of a curriculum."""
 EXPLORATION = ("safe-mean", "nominal")
@@ -23,7 +23,7 @@ EXPLORATION = ("safe-mean", "nominal")
 class Learning:
     """What is learned, against whom, and how; equations in :mod:`training.learning.ppo`."""
 
-    algorithm: str = quantity(PPO, choices=ALGORITHMS, description="how actions are drawn")
+    algorithm: str = quantity(PPO, choices=ALGORITHMS, description="how actions are drawn and learned")
     role: str = quantity("pursuer", choices=ROLES, description="who learns")
     opponents: str = quantity("lookahead", description="mix of opponents, NAME:WEIGHT, ...")
     safety: str = quantity("rcbf", description="filter of both robots in training")

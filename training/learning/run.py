@@ -31,10 +31,11 @@ from training.field import parse_mix
 from training.games import LEARNER, BatchedGames, Player, Task
 from training.learning.beta_policy import CbfBetaPolicy
 from training.learning.imitation import imitate
-from training.learning.parameters import BARRIERNET, CBF_BETA, Learning
+from training.learning.parameters import BARRIERNET, CBF_BETA, SHAC, Learning
 from training.learning.policies import BarrierNetPolicy, GaussianPolicy, Policy, Rows
 from training.learning.ppo import Optimisers, update
 from training.learning.rollout import Account, Price, Rollout, collect
+from training.learning.shac import ShortHorizon
 from training.networks import perceptron
 from training.opponents.play import NUMBERS
 from training.rewards import load_rewards
@@ -63,7 +64,7 @@ def task_of(learning: Learning, opponents: str, seed: int) -> Task:
 
 def make_policy(learning: Learning) -> Policy:
     """A policy of ``learning.algorithm`` with fresh weights."""
-    if learning.algorithm == BARRIERNET:
+    if learning.algorithm in (BARRIERNET, SHAC):
         return BarrierNetPolicy(learning)
     if learning.algorithm == CBF_BETA:
         return CbfBetaPolicy(learning)
@@ -127,10 +128,11 @@ class Training:
             torch.optim.Adam(self.critic.parameters(), learning.learning_rate, eps=1e-5),
         )
         self.generator = torch.Generator().manual_seed(seed)
-        self.read_rows = self._row_reader() if self.policy.needs_rows else None
-        context = self.policy.context(self.read_rows() if self.read_rows else None)
-        self.rollout = Rollout.empty(learning.horizon, learning.games, context)
         self.reward_scale = 1.0 / max(load_rewards(learning.rewards).capture, 1.0)
+        self.short = self._short_horizon() if learning.algorithm == SHAC else None
+        self.read_rows = self._row_reader() if self.policy.needs_rows and self.short is None else None
+        context = () if self.short else self.policy.context(self.read_rows() if self.read_rows else None)
+        self.rollout = Rollout.empty(learning.horizon, learning.games, context)
         self.price = self._price() if learning.feasibility > 0.0 else None
         self.steps, self.rollouts, self.wall = 0, 0, 0.0
         self._speed_ratio = learning.ratio_low, learning.ratio_high
@@ -168,15 +170,21 @@ class Training:
         self._set_speeds()
         self.optimisers.set_rate(learning.learning_rate * (1.0 - 0.9 * share))
         account = Account()
-        collect(
-            self.games, self.role, self.policy, self.critic, self.see, self.generator, self.rollout,
-            self.read_rows, self.reward_scale, account, self.price,
-        )  # fmt: skip
-        middle = time.perf_counter()
-        found = update(
-            learning, self.policy, self.critic, self.optimisers, self.rollout, self.generator,
-            self.rollouts < learning.critic_only,
-        )  # fmt: skip
+        value_only = self.rollouts < learning.critic_only
+        if self.short is not None:
+            with torch.set_grad_enabled(not value_only):
+                loss = self.short.roll(self.generator, self.rollout, account)
+            middle = time.perf_counter()
+            found = self.short.improve(loss, self.rollout, self.optimisers, self.generator)
+        else:
+            collect(
+                self.games, self.role, self.policy, self.critic, self.see, self.generator, self.rollout,
+                self.read_rows, self.reward_scale, account, self.price,
+            )  # fmt: skip
+            middle = time.perf_counter()
+            found = update(
+                learning, self.policy, self.critic, self.optimisers, self.rollout, self.generator, value_only
+            )
         self.rollouts += 1
         self.steps += learning.games * learning.horizon
         end = time.perf_counter()
@@ -283,6 +291,10 @@ class Training:
         lines = (self.out / CURVES).read_text().splitlines()
         kept = [text for text in lines if json.loads(text)["rollout"] <= self.rollouts]
         write_text(self.out / CURVES, "".join(text + "\n" for text in kept))
+
+    def _short_horizon(self) -> ShortHorizon:
+        assert isinstance(self.policy, BarrierNetPolicy)
+        return ShortHorizon(self.learning, self.games, self.policy, self.critic, self.reward_scale)
 
     def _row_reader(self) -> Callable[[], Rows]:
         """Reads the safety rows of the learner in every game."""

@@ -41,6 +41,7 @@ def train(learning: Learning, out: Path, rollouts: int, resume: bool = False, th
         ("ppo", 0.9),
         pytest.param("cbf-beta", 0.0, marks=pytest.mark.slow),
         pytest.param("barriernet", 0.0, marks=pytest.mark.slow),
+        pytest.param("shac", 0.0, marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(
@@ -91,6 +92,17 @@ def test_what_is_exported_is_what_was_trained(tmp_path: Path) -> None:
     provenance = schema["provenance"]
     assert provenance["steps"] == training.steps and provenance["seed"] == 3
     assert provenance["learning_sha256"] == SMALL.sha256()
+
+
+@pytest.mark.slow
+def test_what_short_horizons_teach_is_a_barrier_net(tmp_path: Path) -> None:
+    train(dataclasses.replace(SMALL, algorithm="shac"), tmp_path / "run", 2)
+    path, found = export(tmp_path / "run", "trial", tmp_path)
+    schema = json.loads((path / "bundle.json").read_text())
+    assert found["difference"] <= 1e-5 and schema["kind"] == "barriernet"
+    lines = [json.loads(line) for line in (tmp_path / "run" / CURVES).read_text().splitlines()]
+    assert [line["policy_steps"] for line in lines] == [0.0, 1.0]
+    assert lines[1]["gradient_norm"] > 0.0 and lines[1]["gradient_safe"] > 0.0
 
 
 def test_parameters_can_be_changed_by_name_and_nothing_else() -> None:

@@ -137,7 +137,7 @@ def rows_of_things(
     right = unit * torch.sub(side, (even - odd).minimum(most), alpha=0.25)
 
     # Bodies.
-    if reverses or (gap.numel() > 0 and float(gap.min()) < 0.0):
+    if reverses or (gap.numel() > 0 and float(gap.detach().min()) < 0.0):
         outside = gap.select(0, 0).narrow(0, 0, things - 1) < 0.0
         if reverses:
             outside = outside | (back > 0.0)
