@@ -69,7 +69,12 @@ class Processes:
         return self.node(executable, f"/{role}", {"opponent_state": f"/{other}/state"}, role=role, **parameters)
 
     def launch(self, *words: str, limit: str = "") -> Started:
-        """Start ``./pe launch pursuit.launch.py`` with arguments; ``limit`` is a shell command run before."""
+        """Start ``./pe launch pursuit.launch.py`` with arguments; ``limit`` is a shell command run before.
+
+        Where no pursuer is named it is ``lead``, whose games the tests know: how long they are, how close it comes.
+        """
+        if not any(word.startswith("pursuer:=") for word in words):
+            words = ("pursuer:=lead", *words)
         command = [sys.executable, "-m", "pe_cli", "launch", "pursuit.launch.py", *words]
         return self.start(["bash", "-c", f'{limit}; exec "$@"', "bash", *command] if limit else command)
 

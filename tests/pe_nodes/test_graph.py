@@ -31,7 +31,7 @@ def test_values_are_converted():
         ("record:=maybe", "allowed: true, false"),
         ("noise:=loud", "one of none, turtlebot3"),
         ("safety:=none", "refused for nodes"),
-        ("safety:=barriernet", "neither policy has a BarrierNet head"),
+        ("pursuer:=lead safety:=barriernet", "neither policy has a BarrierNet head"),
         ("speed_ratio:=0.05", "allowed: 0 (the scenario's) or [0.1, 3]"),
         ("out:=", "allowed: a directory"),
         ("device:=roomba", "one of auto, ideal, turtlebot3, create3"),
@@ -39,7 +39,7 @@ def test_values_are_converted():
 )
 def test_what_is_not_allowed_is_refused_with_what_is(word, said):
     with pytest.raises(ConfigurationError) as caught:
-        parse([word])
+        parse(word.split())
     assert said in str(caught.value)
 
 
