@@ -78,7 +78,6 @@ def test_what_goes_wrong_in_a_share_is_said_of_the_whole() -> None:
         in_shares(fails, 300, 0)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_makes_threads_of_its_own() -> None:
     in_shares(lambda first, end: end, 300, 2)
     with warnings.catch_warnings():

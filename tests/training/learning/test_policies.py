@@ -7,20 +7,12 @@ import dataclasses
 import pytest
 import torch
 
+from tests.support.policy_rows import rows
 from training.features import FEATURES
 from training.learning.parameters import Learning
-from training.learning.policies import BarrierNetPolicy, GaussianPolicy, Rows
+from training.learning.policies import BarrierNetPolicy, GaussianPolicy
 
 LEARNING = Learning(hidden=32)
-
-
-def rows(n: int) -> Rows:
-    """The control bounds, and v <= 0.3 of half of the states."""
-    g = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 0.0]]).repeat(n, 1, 1)
-    b = torch.tensor([1.0, 0.0, 1.0, 1.0, float("inf")]).repeat(n, 1)
-    b[::2, 4] = 0.3
-    barrier = torch.tensor([False, False, False, False, True]).repeat(n, 1)
-    return Rows(g, b, barrier)
 
 
 def fresh(safe: bool, learning: Learning = LEARNING) -> GaussianPolicy:

@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 
+from tests.support.policy_rows import rows
 from training.features import FEATURES
 from training.learning.parameters import Learning
-from training.learning.policies import BarrierNetPolicy, GaussianPolicy, Rows
+from training.learning.policies import BarrierNetPolicy, GaussianPolicy
 from training.learning.ppo import Optimisers, update
 from training.learning.probe import Probe
 from training.learning.rollout import Rollout
@@ -19,15 +20,6 @@ LEARNING = Learning(hidden=16, minibatch=32, epochs=1, divergence=10.0)
 NEW = {
     "gradient_safe", "gradient_nominal", "gradient_passed", "active_0", "active_1", "active_2", "mean_correction",
 }  # fmt: skip
-
-
-def rows(n: int) -> Rows:
-    """The control bounds, and v <= 0.3 of half of the states."""
-    g = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 0.0]]).repeat(n, 1, 1)
-    b = torch.tensor([1.0, 0.0, 1.0, 1.0, float("inf")]).repeat(n, 1)
-    b[::2, 4] = 0.3
-    barrier = torch.tensor([False, False, False, False, True]).repeat(n, 1)
-    return Rows(g, b, barrier)
 
 
 @pytest.mark.parametrize("parts", [1, 4])
