@@ -57,7 +57,8 @@ def update(
     features, actions = rollout.features.flatten(0, 1), rollout.actions.flatten(0, 1)
     old, context = rollout.log_prob.flatten(), rollout.flat_context()
     sums: dict[str, float] = {}
-    steps = policy_steps = 0
+    losses: list[float] = []
+    policy_steps = 0
     stopped = value_only
     for _ in range(learning.epochs):
         order = torch.randperm(len(old), generator=generator)
@@ -72,19 +73,31 @@ def update(
                 for key, value in found.items():
                     sums[key] = sums.get(key, 0.0) + value
                 stopped = found["kl"] > learning.divergence
-            error = critic(seen)[:, 0] - returns[part]
-            loss = learning.value * (error * error).mean()
-            optimisers.critic.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(critic.parameters(), learning.gradient_norm)
-            optimisers.critic.step()
-            steps += 1
-            sums["value_loss"] = sums.get("value_loss", 0.0) + float(loss.detach())
-    result = {key: value / (steps if key == "value_loss" else policy_steps) for key, value in sums.items()}
-    spread = float(returns.var())
-    result["explained_variance"] = 1.0 - float((returns - values).var()) / spread if spread > 0.0 else 0.0
+            losses.append(value_step(learning, critic, optimisers, seen, returns[part]))
+    result = {key: value / policy_steps for key, value in sums.items()}
+    result["value_loss"] = sum(losses) / len(losses)
+    result["explained_variance"] = explained_variance(returns, values)
     result["policy_steps"] = float(policy_steps)
     return result | policy.spread()
+
+
+def value_step(
+    learning: Learning, critic: nn.Module, optimisers: Optimisers, features: Tensor, targets: Tensor
+) -> float:
+    """One step of the value (n,) of ``features`` towards ``targets`` (n,); returns the loss before it."""
+    error = critic(features)[:, 0] - targets
+    loss = learning.value * (error * error).mean()
+    optimisers.critic.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(critic.parameters(), learning.gradient_norm)
+    optimisers.critic.step()
+    return float(loss.detach())
+
+
+def explained_variance(targets: Tensor, values: Tensor) -> float:
+    """1 - var(targets - values) / var(targets); 0 where all targets are equal."""
+    spread = float(targets.var())
+    return 1.0 - float((targets - values).var()) / spread if spread > 0.0 else 0.0
 
 
 def _policy_step(

@@ -81,6 +81,14 @@ class Account:
     opponents: list[NDArray[np.int64]] = dataclasses.field(default_factory=list)
     totals: list[NDArray[np.float64]] = dataclasses.field(default_factory=list)
 
+    def add(
+        self, over: NDArray[np.bool_], opponents: NDArray[np.int64], ended: NDArray[np.float64]
+    ) -> None:
+        """The games (N,) that are ``over``, of all games' opponents (N,) and totals (N, TOTALS)."""
+        if over.any():
+            self.opponents.append(opponents[over])
+            self.totals.append(ended[over])
+
     def summary(self, role: int) -> dict[str, float]:
         """What a curve shows; empty where no episode ended."""
         if not self.totals:
@@ -142,7 +150,5 @@ def collect(
             if price is not None:
                 taken = torch.from_numpy(np.where(over, 0.0, price())).float()
                 rollout.rewards[t] -= taken * reward_scale
-            if over.any():
-                account.opponents.append(opponents[over])
-                account.totals.append(batch.ended[over].copy())
+            account.add(over, opponents, batch.ended)
         rollout.values[steps] = critic(eyes(games.observe(role))[0])[:, 0]

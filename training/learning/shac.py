@@ -27,19 +27,17 @@ from torch import Tensor, nn
 
 from pe_core.config import ConfigurationError
 from pe_core.robot import load_robot
-from pe_safety.barrier_net import BOUNDS, ObservationRows, shared_budgets
+from pe_safety.barrier_net import BOUNDS, ObservationRows, left_to_filter, shared_budgets
 from pe_safety.parameters import SafetyParameters, load_safety
 from pe_safety.qp_layer import solve_qp
 from training.games import BatchedGames
 from training.learning.analytic import OTHER, OWN, advance, observe, reward, scene_of
 from training.learning.parameters import SHAC, Learning
 from training.learning.policies import BarrierNetPolicy
-from training.learning.ppo import Optimisers
+from training.learning.ppo import Optimisers, explained_variance, value_step
 from training.learning.rollout import Account, Rollout
 from training.rewards import load_rewards
 
-# As in pe_safety.ladder.
-_STANDING, _TURN_DENIED = 0.01, 0.05
 _FREE = ("gamma", "weight_v", "weight_omega")
 
 
@@ -126,10 +124,7 @@ class ShortHorizon:
         solution = solve_qp(g, b, entering, policy.weights)
         policy.probe.watch(entering, solution.u, (solution.active >= 0).sum(1))
         with torch.no_grad():
-            turn = asked[:, 1]
-            stands = torch.minimum(solution.u[:, 0].abs(), asked[:, 0]) <= _STANDING
-            denied = ((solution.u[:, 1] - turn).abs() > _TURN_DENIED) & (turn.abs() > _TURN_DENIED)
-            asks = (stands & denied) | (solution.status != 0)
+            asks = left_to_filter(solution.u, asked, solution.status == 0)
         return features, torch.where(asks[:, None], asked.detach(), solution.u), asked, asks
 
     def roll(self, generator: torch.Generator, rollout: Rollout, account: Account) -> Tensor:
@@ -166,10 +161,7 @@ class ShortHorizon:
             price = price + ((action - asked) ** 2).sum(1)
             own = torch.where(done[:, None], there, there + after - after.detach())
             factor = torch.where(done, 1.0, factor * learning.discount)
-            over = done.numpy()
-            if over.any():
-                account.opponents.append(opponents[over])
-                account.totals.append(batch.ended[over].copy())
+            account.add(done.numpy(), opponents, batch.ended)
         seen, _ = policy.mean.canonical(observe(own, scene_of(self.games)).to(kind))
         value = self.critic(policy.mean.features(seen))[:, 0]
         rollout.values[steps] = value.detach()
@@ -200,18 +192,12 @@ class ShortHorizon:
         learning = self.learning
         values, features = rollout.values[:-1].flatten(), rollout.features.flatten(0, 1)
         targets = rollout.advantages(learning.discount, learning.trace).flatten() + values
-        losses = []
-        for _ in range(learning.epochs):
-            for part in torch.randperm(len(targets), generator=generator).split(learning.minibatch):
-                error = self.critic(features[part])[:, 0] - targets[part]
-                loss = learning.value * (error * error).mean()
-                optimisers.critic.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.critic.parameters(), learning.gradient_norm)
-                optimisers.critic.step()
-                losses.append(float(loss.detach()))
-        spread = float(targets.var())
+        losses = [
+            value_step(learning, self.critic, optimisers, features[part], targets[part])
+            for _ in range(learning.epochs)
+            for part in torch.randperm(len(targets), generator=generator).split(learning.minibatch)
+        ]
         return {
             "value_loss": sum(losses) / len(losses),
-            "explained_variance": 1.0 - float((targets - values).var()) / spread if spread > 0.0 else 0.0,
+            "explained_variance": explained_variance(targets, values),
         }

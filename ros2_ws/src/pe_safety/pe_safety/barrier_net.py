@@ -205,6 +205,26 @@ def shared_budgets(b: Tensor, share: Tensor, far: float = _FAR_BUDGET) -> Tensor
     return b - (1.0 - share) * b.clamp(0.0, far)
 
 
+def left_to_filter(
+    action: Tensor,
+    nominal: Tensor,
+    feasible: Tensor,
+    standing: float = _STANDING,
+    turn_denied: float = _TURN_DENIED,
+) -> Tensor:
+    """Where (N,) the filter's ladder decides: no action meets every row, or it would turn a robot that stands.
+
+    Args:
+        action: the QP's (N, 2); nominal: u_nom (N, 2).  What is not finite is nothing to decide on.
+        feasible: whether the QP has a solution (N,).
+        standing, turn_denied: as in :mod:`pe_safety.ladder`, dimensionless.
+    """
+    turn = nominal[:, 1].clamp(-1.0, 1.0)
+    stands = torch.minimum(action[:, 0].abs(), nominal[:, 0].abs()) <= standing
+    denied = ((action[:, 1] - turn).abs() > turn_denied) & (turn.abs() > turn_denied)
+    return (stands & denied) | (~feasible & torch.isfinite(nominal).all(1))
+
+
 class BarrierNet(_Exact):
     """A network and the safety QP behind it: observation (N, SIZE) -> action (N, 2); module docstring."""
 
@@ -242,7 +262,6 @@ class BarrierNet(_Exact):
         self.net = net
         self.rows = ObservationRows(gamma, v_min)
         self.bounds, self.share_min, self.v_min, self.defers = BOUNDS, share_min, v_min, defers
-        self.standing, self.turn_denied = _STANDING, _TURN_DENIED
         self.register_buffer("scale", scale_of(torch.tensor(metric, dtype=torch.float64)), persistent=False)
 
     def nominal(self, observation: Tensor) -> tuple[Tensor, Tensor]:
@@ -266,9 +285,6 @@ class BarrierNet(_Exact):
         action = u.t().to(nominal.dtype)
         if self.defers:
             asked = torch.stack([nominal[:, 0].clamp(self.v_min, 1.0), nominal[:, 1].clamp(-1.0, 1.0)], 1)
-            turn = asked[:, 1]
-            stands = torch.minimum(action[:, 0].abs(), nominal[:, 0].abs()) <= self.standing
-            denied = ((action[:, 1] - turn).abs() > self.turn_denied) & (turn.abs() > self.turn_denied)
-            asks = (stands & denied) | (~feasible & torch.isfinite(nominal).all(1))
+            asks = left_to_filter(action, nominal, feasible)
             action = torch.where(asks.unsqueeze(1), asked, action)
         return action
