@@ -36,7 +36,7 @@ from training.starts import delay_rows, deviations_of, draw_starts
 
 LEARNER = "learner"
 SIGMAS = 4.0
-ROWS_SHARED = 48
+ROWS_ADAPTED = 48
 """Rows of a game whose gain is adapted: all that a robot which cannot reverse may have are 8 + 11 + 22."""
 Player = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """A policy that is not compiled: observations (k, SIZE) to actions (k, 2)."""
@@ -232,7 +232,7 @@ class BatchedGames:
             ConfigurationError: a robot has more rows than M.
         """
         b = self.batch
-        most = ROWS if least_share == 1.0 else ROWS_SHARED
+        most = ROWS if least_share == 1.0 else ROWS_ADAPTED
         if self._row_arrays is None or self._row_arrays[1].shape[1] != most:
             n = len(self)
             self._row_arrays = np.zeros((n, most, 2)), np.zeros((n, most)), np.zeros((n, most), np.bool_)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pe_safety.beta_layer import beta_parameters
 from training.features import FEATURES, Canonical, Features
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU}
@@ -89,9 +90,9 @@ class BetaActor(Actor):
     def squash(self, raw: Tensor) -> Tensor:
         """Raw outputs (N, 4) to means a / (a + b) in unit coordinates (v / v_max, (1 + omega / omega_max) / 2).
 
-        (a1, b1, a2, b2) = 1 + softplus(z): unimodal densities (``pe_safety.beta_layer.beta_parameters``).
+        (a1, b1, a2, b2): :func:`pe_safety.beta_layer.beta_parameters`.
         """
-        p = 1.0 + torch.nn.functional.softplus(raw)
+        p = beta_parameters(raw)
         return torch.stack([p[:, 0] / (p[:, 0] + p[:, 1]), 2.0 * p[:, 2] / (p[:, 2] + p[:, 3]) - 1.0], 1)
 
     @torch.jit.export
@@ -101,5 +102,5 @@ class BetaActor(Actor):
         A mirror turns y, the share of the turn rate's range, into 1 - y, and so swaps a2 and b2.
         """
         seen, sign = self.canonical(observation)
-        p = 1.0 + torch.nn.functional.softplus(self.net(self.features(seen)))
+        p = beta_parameters(self.net(self.features(seen)))
         return torch.where(sign > 0.0, p, p[:, [0, 1, 3, 2]])

@@ -16,7 +16,6 @@ BENCH = "gap"
 PURSUERS = ("ppo", "cbf-beta", "barriernet")
 CASES = (("lookahead", 1.0), ("lookahead", 1.2), ("boundary", 1.2))
 EPISODES = 2000
-UNITS = {"violating_episodes": "1", "return": "1"}
 
 
 def account(outcome: Outcome) -> dict[str, float]:
@@ -72,6 +71,6 @@ def run(
 
 def _rows(subject: str, case: str, values: dict[str, float]) -> list[Row]:
     return [
-        Row(bench=BENCH, subject=subject, case=case, metric=key, value=value, unit=UNITS.get(key, "1"))
+        Row(bench=BENCH, subject=subject, case=case, metric=key, value=value, unit="1")
         for key, value in values.items()
     ]

@@ -24,7 +24,7 @@ from tests.bench.rows import Row
 BENCH = "learned"
 PURSUERS = ("lead", "pure", "ppo", "barriernet", "cbf-beta")
 SCRIPTED = ("lookahead", "flee", "boundary", "random", "hider")
-LEARNED = ("ppo-selfplay", "barriernet-evader")
+LEARNED_EVADERS = ("ppo-selfplay", "barriernet-evader")
 BURGER = "turtlebot3_burger"
 
 
@@ -56,7 +56,7 @@ CASES = (
         for ratio in (1.0, 1.2)
         for count in (0, 6)
     ),
-    *(Case(name) for name in LEARNED),
+    *(Case(name) for name in LEARNED_EVADERS),
     *(Case(name, robot=BURGER, episodes=500) for name in ("lookahead", "boundary")),
 )
 EPISODES = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-FILE = "curves.json"
+THINNED = "curves.json"
 POINTS = 200
 _EPISODES, _RATE = "episodes", "capture_rate"
 

@@ -15,7 +15,7 @@ from pe_core.bundle import BundleError, PolicyBundle, load_bundle, save_bundle
 from pe_core.config import ConfigurationError, from_mapping
 from pe_core.files import write_text
 from pe_core.scripted.build import golden_observations
-from training.learning.curves import FILE, read_curves, thin
+from training.learning.curves import THINNED, read_curves, thin
 from training.learning.parameters import BARRIERNET, SHAC, Learning
 from training.learning.policies import Policy
 from training.learning.run import CHECKPOINT, CURVES, RUN, make_policy
@@ -89,8 +89,8 @@ def export(run: Path, name: str, out: Path) -> tuple[Path, dict[str, float]]:
         raise BundleError(
             f"policy '{name}': differs from the trained one by {difference:.3g}; allowed: {EQUAL:g}"
         )
-    curves = thin(read_curves(run / CURVES)) if (run / CURVES).is_file() else []
-    write_text(out / name / FILE, "[\n" + ",\n".join(json.dumps(line) for line in curves) + "\n]\n")
+    curves = thin(read_curves(run / CURVES))
+    write_text(out / name / THINNED, "[\n" + ",\n".join(json.dumps(line) for line in curves) + "\n]\n")
     return out / name, {"difference": difference, "call_ms": call_ms(bundle, observations)}
 
 

@@ -35,7 +35,7 @@ from training.learning.parameters import CBF_BETA
 
 SAMPLED, DEPLOYED, ALONE = "sampled", "deployed", "alone"
 CONDITIONS = (SAMPLED, DEPLOYED, ALONE)
-Actor = Callable[[BatchedGames, int], NDArray[np.float64]]
+Act = Callable[[BatchedGames, int], NDArray[np.float64]]
 """Actions (N, 2) in all games at a step."""
 
 
@@ -54,7 +54,7 @@ class Outcome:
     infeasible: int
 
 
-def actor_of(bundle: PolicyBundle, condition: str, seed: int) -> Actor:
+def actor_of(bundle: PolicyBundle, condition: str, seed: int) -> Act:
     """How ``bundle`` acts under ``condition``.
 
     Raises:

@@ -30,6 +30,7 @@ from pe_safety.feasibility.model import load_feasibility
 from training.field import parse_mix
 from training.games import LEARNER, BatchedGames, Player, Task
 from training.learning.beta_policy import CbfBetaPolicy
+from training.learning.curves import read_curves
 from training.learning.imitation import imitate
 from training.learning.parameters import BARRIERNET, CBF_BETA, SHAC, Learning
 from training.learning.policies import BarrierNetPolicy, GaussianPolicy, Policy, Rows
@@ -288,9 +289,8 @@ class Training:
             for key, value in state["games"].items():
                 np.copyto(getattr(self.games.batch, key), value.numpy())
         self.steps, self.rollouts, self.wall = state["steps"], state["rollouts"], state["wall"]
-        lines = (self.out / CURVES).read_text().splitlines()
-        kept = [text for text in lines if json.loads(text)["rollout"] <= self.rollouts]
-        write_text(self.out / CURVES, "".join(text + "\n" for text in kept))
+        kept = [line for line in read_curves(self.out / CURVES) if line["rollout"] <= self.rollouts]
+        write_text(self.out / CURVES, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _short_horizon(self) -> ShortHorizon:
         assert isinstance(self.policy, BarrierNetPolicy)

@@ -25,6 +25,7 @@ from pe_core.config import ConfigurationError, check_range, quantity
 from pe_core.files import replaced, write_text
 from pe_core.roles import ROLES
 from training.field import parse_mix
+from training.learning.curves import read_curves
 from training.learning.export import export
 from training.learning.parameters import load_learning
 from training.learning.run import CHECKPOINT, CURVES, Training
@@ -153,8 +154,8 @@ class Match:
         finally:
             training.close()
         if training.steps >= until:
-            lines = [json.loads(text) for text in (folder / CURVES).read_text().splitlines()]
-            self._settle(role, phase, mix, [line for line in lines if line["steps"] > since], training)
+            lines = [line for line in read_curves(folder / CURVES) if line["steps"] > since]
+            self._settle(role, phase, mix, lines, training)
 
     def _settle(
         self,
