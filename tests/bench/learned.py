@@ -22,7 +22,7 @@ from pe_evaluation.metrics import EpisodeRecord, write_json
 from tests.bench.rows import Row
 
 BENCH = "learned"
-PURSUERS = ("lead", "pure", "ppo", "barriernet", "cbf-beta")
+PURSUERS = ("lead", "ppo", "barriernet", "cbf-beta")
 SCRIPTED = ("lookahead", "flee", "boundary", "random", "hider")
 LEARNED_EVADERS = ("ppo-selfplay", "barriernet-evader")
 BURGER = "turtlebot3_burger"

@@ -91,9 +91,14 @@ def in_process(seed: int, index: int, pursuer: str, evader: str) -> np.ndarray:
     return np.array(states)
 
 
-def test_a_chase_in_lockstep_is_the_game_in_process(processes, tmp_path):
+@pytest.mark.parametrize(
+    ("pursuer", "evader", "safety"),
+    [("pure", "random", "rcbf"), ("barriernet", "ppo-selfplay", "barriernet"), ("cbf-beta", "barriernet", "rcbf")],
+)
+def test_a_chase_in_lockstep_is_the_game_in_process(processes, tmp_path, pursuer, evader, safety):
     out = tmp_path / "out"
-    process = processes.launch("rate:=0", "episodes:=3", "seed:=3", "pursuer:=pure", "evader:=random", f"out:={out}")
+    words = (f"pursuer:={pursuer}", f"evader:={evader}", f"safety:={safety}", f"out:={out}")
+    process = processes.launch("rate:=0", "episodes:=3", "seed:=3", *words)
     assert process.wait(150) == 0, processes.output(process)
     metrics = json.loads((out / "metrics.json").read_text())
     assert (metrics["episodes"], metrics["violations"]) == (3, 0)
@@ -104,7 +109,7 @@ def test_a_chase_in_lockstep_is_the_game_in_process(processes, tmp_path):
     starts = {event["index"]: event["start_ns"] for event in events if event["event"] == "start"}
     assert sorted(ends) == [0, 1, 2]
     for index, end in ends.items():
-        wanted = in_process(3, index, "pure", "random")
+        wanted = in_process(3, index, pursuer, evader)
         assert end["steps"] == len(wanted) - 1
         for i, role in enumerate(ROLES):
             truth = {stamp(m): odometry_values(m) for m in messages[f"/{role}/ground_truth"]}

@@ -62,6 +62,15 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(
     assert curves[0] == curves[1] and whole.steps == parts.steps
 
 
+def test_a_line_that_was_cut_off_when_a_run_was_killed_does_not_stop_it(tmp_path: Path) -> None:
+    train(SMALL, tmp_path, 1)
+    with (tmp_path / CURVES).open("a") as file:
+        file.write('{"rollout": 2')
+    training = train(SMALL, tmp_path, 1, resume=True)
+    lines = [json.loads(line) for line in (tmp_path / CURVES).read_text().splitlines()]
+    assert [line["rollout"] for line in lines] == [1.0, 2.0] and lines[-1]["steps"] == training.steps
+
+
 def test_a_curriculum_makes_evaders_faster_in_equal_steps(tmp_path: Path) -> None:
     learning = dataclasses.replace(SMALL, curriculum=0.5, ratio_low=1.0, ratio_high=1.4)
     assert [learning.speed_ratio(steps)[1] for steps in (0, 128, 1023, 1024, 2048)] == pytest.approx(
