@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Wandb(StrEnum):
+    """Where Weights & Biases gets the curves."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    OFF = "off"
 
 
 def train(
@@ -32,6 +41,9 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Another value of a parameter, KEY=VALUE.", metavar="K=V"),
     ] = None,
+    wandb: Annotated[
+        Wandb, typer.Option(help="Curves for Weights & Biases; offline ones stay in the run folder.")
+    ] = Wandb.OFF,
 ) -> None:
     """Learn a policy; what came out is in the run folder, and --resume continues it.
 
@@ -45,4 +57,4 @@ def train(
     words += [word for change in set_ or [] for word in ("--set", change)]
     command = "./pe train " + shlex.join(words)
     start = run_self_play if learning in config_names("self_play") else run
-    raise typer.Exit(start(learning, steps, seed, out, resume, threads, set_ or [], command))
+    raise typer.Exit(start(learning, steps, seed, out, resume, threads, set_ or [], command, wandb.value))
