@@ -15,6 +15,8 @@ from training.networks import ACTIVATIONS
 PPO, CBF_BETA, BARRIERNET = "ppo", "cbf-beta", "barriernet"
 ALGORITHMS = (PPO, CBF_BETA, BARRIERNET)
 EXPLORATION = ("safe-mean", "nominal")
+POLYGON, BOX = "polygon", "box"
+SUPPORTS = (POLYGON, BOX)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +68,9 @@ class Learning:
     deviation_low: float = quantity(0.05, low=0.001, high=2.0, description="least")
     exploration: str = quantity(
         "safe-mean", choices=EXPLORATION, description="noise about the safe mean, or before the program"
+    )
+    support: str = quantity(
+        POLYGON, choices=SUPPORTS, description="of cbf-beta: the safe commands, or one interval an axis"
     )
     symmetric: bool = quantity(True, description="act alike in the arena's eight mirror images")
     hidden: int = quantity(128, low=1, high=4096, description="units of a layer")
