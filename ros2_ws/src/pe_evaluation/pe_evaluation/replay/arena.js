@@ -31,7 +31,10 @@ class ArenaPanel {
   }
 
   forget() {
-    for (const layer of this.layers) layer.clearRect(0, 0, layer.canvas.width, layer.canvas.height);
+    for (const layer of this.layers) {
+      layer.setTransform(1, 0, 0, 1, 0, 0);
+      layer.clearRect(0, 0, layer.canvas.width, layer.canvas.height);
+    }
     this.drawn = -1;
   }
 
@@ -109,7 +112,7 @@ class ArenaPanel {
     const [edge, core] = this.layers;
     for (const layer of this.layers) {
       this.metres(layer);
-      layer.lineCap = "round";
+      layer.lineCap = layer.lineJoin = "round";
     }
     const p = this.track.poses;
     const px = 1 / this.scale;

@@ -64,7 +64,8 @@ class Player {
     head.textContent = `${track.name} v ${track.evader}`;
     const line = element("p", "replay-outcome", box);
     const least = `least margin ${number(track.least.value, 3)} m (${ROLES[track.least.robot]})`;
-    line.textContent = `${outcome(track)} · ${least}`;
+    line.textContent = `${outcome(track)} · `;
+    element("span", "", line).textContent = least;
     if (track.captured) line.classList.add("replay-captured");
     const frame = element("div", "replay-arena", box);
     const canvas = element("canvas", "", frame);
@@ -106,8 +107,10 @@ class Player {
     this.side = side;
     this.ratio = ratio;
     for (const panel of this.panels) {
+      const width = panel.strips.canvas.parentElement.clientWidth;
+      const beside = panel.frame.getBoundingClientRect().right <= panel.strips.canvas.getBoundingClientRect().left;
       panel.arena.resize(side, ratio);
-      panel.strips.resize(panel.strips.canvas.parentElement.clientWidth, ratio);
+      panel.strips.resize(width, ratio, beside ? side : 0);
     }
     this.draw();
   }

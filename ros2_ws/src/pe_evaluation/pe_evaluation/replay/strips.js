@@ -2,7 +2,7 @@
 
 const LEFT = 38;
 const RIGHT = 6;
-const ROW = 46;
+const ROW_LEAST = 46;
 const GAP = 15;
 const FOOT = 16;
 const ROWS = [
@@ -19,18 +19,20 @@ class Strips {
     this.cursor = cursor;
     this.track = track;
     this.last = last; // the longest track's end [s]: one axis for all
-    this.height = ROWS.length * (ROW + GAP) + FOOT;
   }
 
-  resize(width, ratio) {
+  // As high as `height` [px] where that is more than the least.
+  resize(width, ratio, height) {
     this.width = width;
+    this.high = Math.max(ROW_LEAST, Math.floor((height - FOOT) / ROWS.length) - GAP);
+    this.height = ROWS.length * (this.high + GAP) + FOOT;
     this.canvas.style.height = `${this.height}px`;
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(this.height * ratio);
     const c = this.canvas.getContext("2d");
     c.setTransform(ratio, 0, 0, ratio, 0, 0);
     c.clearRect(0, 0, width, this.height);
-    ROWS.forEach((row, index) => this.row(c, row, index * (ROW + GAP) + GAP));
+    ROWS.forEach((row, index) => this.row(c, row, index * (this.high + GAP) + GAP));
     this.axis(c);
   }
 
@@ -54,30 +56,30 @@ class Strips {
     const room = 0.08 * (high - low);
     const y = (value) => {
       const share = (value - low + room) / (high - low + 2 * room);
-      return top + ROW * (1 - Math.max(0, Math.min(1, share)));
+      return top + this.high * (1 - Math.max(0, Math.min(1, share)));
     };
     c.fillStyle = "#ffffff";
-    c.fillRect(LEFT, top, this.width - LEFT - RIGHT, ROW);
+    c.fillRect(LEFT, top, this.width - LEFT - RIGHT, this.high);
     if (margin) {
       c.fillStyle = "#f0d4d4";
-      c.fillRect(LEFT, y(0), this.width - LEFT - RIGHT, Math.max(0, top + ROW - y(0)));
+      c.fillRect(LEFT, y(0), this.width - LEFT - RIGHT, Math.max(0, top + this.high - y(0)));
       this.line(c, t.steps + 1, (step) => y(t.margins[2 * step]), COLOURS[0], 1.3);
       this.line(c, t.steps + 1, (step) => y(t.margins[2 * step + 1]), COLOURS[1], 1.3);
     } else {
       this.tiers(c, row.robot, top);
       const at = (offset) => (step) => y(t.commands[8 * step + 4 * row.robot + row.column + offset]);
       this.line(c, t.steps, at(0), "#9a9a9a", 2.4);
-      this.line(c, t.steps, at(2), COLOURS[row.robot], 1.2);
+      this.line(c, t.steps, at(2), COLOURS[row.robot], t.steps > this.width ? 0.8 : 1.2);
     }
     c.strokeStyle = "#c9c5bc";
     c.lineWidth = 1;
-    c.strokeRect(LEFT + 0.5, top + 0.5, this.width - LEFT - RIGHT - 1, ROW - 1);
+    c.strokeRect(LEFT + 0.5, top + 0.5, this.width - LEFT - RIGHT - 1, this.high - 1);
     c.font = "10px system-ui, sans-serif";
     c.fillStyle = "#444444";
     c.textAlign = "right";
     c.textBaseline = "middle";
     c.fillText(number(high, high < 10 ? 1 : 0), LEFT - 4, y(high));
-    c.fillText(number(low, 0), LEFT - 4, y(low));
+    c.fillText(number(low, low > -10 && low < 0 ? 1 : 0), LEFT - 4, y(low));
     c.textAlign = "left";
     c.textBaseline = "alphabetic";
     c.fillStyle = margin ? INK : COLOURS[row.robot];
@@ -124,7 +126,7 @@ class Strips {
         const x = this.x(step * t.dt);
         c.fillStyle = TIER_COLOURS[tier];
         c.globalAlpha = 0.55;
-        c.fillRect(x, top, Math.max(1.5, this.x(end * t.dt) - x), ROW);
+        c.fillRect(x, top, Math.max(1.5, this.x(end * t.dt) - x), this.high);
         c.globalAlpha = 1;
       }
       step = end;
@@ -136,7 +138,7 @@ class Strips {
     c.textAlign = "center";
     c.textBaseline = "top";
     c.fillStyle = "#444444";
-    const top = ROWS.length * (ROW + GAP);
+    const top = ROWS.length * (this.high + GAP);
     for (let time = 0; time <= this.last + 1e-9; time += marks) {
       c.fillRect(this.x(time), top, 1, 3);
       if (this.x(time) < this.width - 12) c.fillText(time ? `${time}` : "0 s", this.x(time), top + 5);
