@@ -9,7 +9,11 @@ import typer
 
 
 def bag(
-    bag: Annotated[Path, typer.Argument(help="Bag directory or .mcap file; for --video also a track (.npz).", exists=True, metavar="BAG")],
+    bag: Annotated[
+        Path,
+        typer.Argument(help="Bag directory or .mcap file; for --video also a track (.npz).", exists=True,
+                       metavar="BAG"),  # fmt: skip
+    ],
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this file too.", metavar="FILE")] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw an episode from above to this .png, .svg or .pdf.", metavar="FILE")
