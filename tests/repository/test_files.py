@@ -86,7 +86,8 @@ def test_no_package_index_is_named() -> None:
 
 
 def test_nothing_is_left_unfinished() -> None:
-    faults = lines_that_match(UNFINISHED, [path for path in written() if path.suffix in (".py", ".js", ".css", "", ".md")])
+    suffixes = (".py", ".js", ".css", "", ".md")
+    faults = lines_that_match(UNFINISHED, [path for path in written() if path.suffix in suffixes])
     assert not faults, "\n".join(faults)
 
 

@@ -200,7 +200,8 @@ _LEGEND = (
 )
 
 _KEYS = (
-    '<details class="replay-keys" aria-label="Keys"><summary>Keys</summary><kbd>space</kbd> play or pause, <kbd>←</kbd> <kbd>→</kbd> a '
+    '<details class="replay-keys" aria-label="Keys"><summary>Keys</summary>'
+    '<kbd>space</kbd> play or pause, <kbd>←</kbd> <kbd>→</kbd> a '
     "step, with <kbd>shift</kbd> a second, <kbd>Home</kbd> <kbd>End</kbd>, <kbd>p</kbd> <kbd>n</kbd> previous and "
     "next event, <kbd>+</kbd> <kbd>-</kbd> speed, <kbd>z</kbd> close up. The strips can be dragged.</details>"
 )
