@@ -34,7 +34,7 @@ FAINT = "#8a8a8a"
 _GROUND = "#f4f3ef"
 _CONTACT = "#e3000f"
 _SOLID = "#b9b4aa"
-_TIER_COLOURS = {RELAXED: "#F0E442", BACKUP: "#CC79A7", STOP: "#999999"}
+TIER_COLOURS = {RELAXED: "#F0E442", BACKUP: "#CC79A7", STOP: "#999999"}
 _BARRIER_COLOURS = {
     "wall_east": "#56B4E9",
     "wall_west": "#0072B2",
@@ -344,7 +344,7 @@ def _shade_tiers(axes: Axes, trace: Trace, role: str) -> None:
     """Shade control steps that were not exact."""
     status = trace.status[role]
     time, dt = trace.since_start(status.stamp_ns), trace.episode.dt
-    for tier, colour in _TIER_COLOURS.items():
+    for tier, colour in TIER_COLOURS.items():
         for first, last in runs(status.tier == tier):
             axes.axvspan(time[first], time[last] + dt, color=colour, alpha=0.5, lw=0, zorder=0)
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from pe_core.config import ConfigurationError
 from pe_core.files import replaced
 from pe_evaluation.comparison.track import Track
-from pe_evaluation.figures import COLOURS, FAINT, INK, STYLE, draw_arena, margin_map, margin_scale
+from pe_evaluation.figures import COLOURS, FAINT, INK, STYLE, TIER_COLOURS, draw_arena, margin_map, margin_scale
 from pe_evaluation.metrics import ROLES, TIERS
 
 SIZE = (1280, 720)
@@ -255,6 +255,7 @@ class _Film:
             parts["tier"].set_visible(tier > 0)
             if tier:
                 parts["tier"].set_text(TIERS[tier])
+                parts["tier"].get_bbox_patch().set_facecolor(TIER_COLOURS[tier])
                 parts["tier"].xy = (x, y)
             self._arrows(parts, lane, at if running else None, (x, y, theta))
             for bar, value in zip(self.bars[lane], self.values[lane][step], strict=True):
@@ -271,8 +272,9 @@ class _Film:
         shown = False
         if step is not None:
             executed, nominal = self.track.command[step, lane], self.track.nominal[step, lane]
-            span = np.nanmax(np.abs(self.track.command[:, lane]), axis=0, initial=1e-9)
-            change = np.hypot(*((nominal - executed) / span))
+            span = np.nan_to_num(np.abs(self.track.command[:, lane])).max(axis=0, initial=1e-9)
+            with np.errstate(invalid="ignore"):
+                change = np.hypot(*((nominal - executed) / span))
             shown = bool(np.isfinite(executed).all() and not change <= _NOTICEABLE)
             x, y, theta = pose
             length = 0.11 * self.track.arena.half_side
