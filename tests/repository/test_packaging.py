@@ -131,6 +131,7 @@ def test_wheel_carries_packages_and_data(tmp_path: Path) -> None:
     for package in (*PACKAGES, "pe_cli", "training", "training/opponents"):
         assert f"{package}/__init__.py" in names
     assert "pe_core/scripted/__init__.py" in names
+    assert {"pe_evaluation/replay/player.js", "pe_evaluation/replay/replay.css"} <= set(names)
     for path in ("config/arena/reference.yaml", "launch/pursuit.launch.py", "models/lead/bundle.json"):
         assert f"{share}/{path}" in names
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]

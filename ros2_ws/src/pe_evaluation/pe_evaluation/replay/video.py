@@ -30,7 +30,16 @@ from numpy.typing import NDArray
 from pe_core.config import ConfigurationError
 from pe_core.files import replaced
 from pe_evaluation.comparison.track import Track
-from pe_evaluation.figures import COLOURS, FAINT, INK, STYLE, TIER_COLOURS, draw_arena, margin_map, margin_scale
+from pe_evaluation.figures import (
+    COLOURS,
+    FAINT,
+    INK,
+    STYLE,
+    TIER_COLOURS,
+    draw_arena,
+    margin_map,
+    margin_scale,
+)
 from pe_evaluation.metrics import ROLES, TIERS
 
 SIZE = (1280, 720)
