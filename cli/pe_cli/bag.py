@@ -1,4 +1,4 @@
-"""``./pe bag``: the metrics of a recorded run, its audit, and a picture of one of its episodes."""
+"""``./pe bag``: the metrics of a recorded run, its audit, and a picture or a video of one of its episodes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import typer
 
 
 def bag(
-    bag: Annotated[Path, typer.Argument(help="Bag directory or .mcap file.", exists=True, metavar="BAG")],
+    bag: Annotated[
+        Path,
+        typer.Argument(help="Bag directory or .mcap file; for --video also a track (.npz).", exists=True,
+                       metavar="BAG"),  # fmt: skip
+    ],
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this file too.", metavar="FILE")] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw an episode from above to this .png, .svg or .pdf.", metavar="FILE")
     ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="Film an episode, with the filter's barriers, to this .mp4.", metavar="FILE")
+    ] = None,
     episode: Annotated[
-        int | None, typer.Option(help="Index of the episode to draw. [default: the first]", min=0)
+        int | None, typer.Option(help="Index of the episode to draw or film. [default: the first]", min=0)
     ] = None,
     audit: Annotated[
         bool, typer.Option("--audit", help="Compute every cycle again, and fail where it was not as it must be.")
@@ -27,10 +34,20 @@ def bag(
     """Compute the metrics of a recorded run from its bag alone, or audit it; no ROS is needed."""
     from pe_evaluation import audit_main, bag_main, picture_main
 
+    chosen = [] if episode is None else ["--episode", str(episode)]
+    if bag.suffix == ".npz":
+        if video is None or audit or json or picture:
+            raise typer.BadParameter("is a track, which only --video takes", param_hint="BAG")
+        from pe_evaluation import video_main
+
+        raise typer.Exit(video_main.main([str(bag), str(video), *chosen]))
     if sample > 1 and not audit:
         raise typer.BadParameter("is for --audit", param_hint="--sample")
     code = audit_main.main(bag, json, sample) if audit else bag_main.main(bag, json)
     if picture is not None:
-        chosen = [] if episode is None else ["--episode", str(episode)]
         code = picture_main.main([str(bag), str(picture), *chosen]) or code
+    if video is not None:
+        from pe_evaluation import video_main
+
+        code = video_main.main([str(bag), str(video), *chosen]) or code
     raise typer.Exit(code)

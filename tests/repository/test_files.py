@@ -16,7 +16,7 @@ MAXIMUM_LINES = 500
 MAXIMUM_NODE_LINES = 250
 MAXIMUM_BUNDLE_BYTES = 1_000_000
 
-SOURCE = {".py", ".md", ".sh", ".cfg", ".toml", ".yaml", ".yml", ".xml", ""}
+SOURCE = {".py", ".md", ".sh", ".cfg", ".toml", ".yaml", ".yml", ".xml", ".js", ".css", ""}
 """Suffixes of files that people write; the empty one is for scripts."""
 
 MACHINE_PATH = re.compile(r"(?<![\w.$}/-])/(?:work|root|Users|mnt|opt/wheels|home/(?!user\b|ubuntu\b)\w+)(?:/|\b(?!-))")
@@ -86,7 +86,8 @@ def test_no_package_index_is_named() -> None:
 
 
 def test_nothing_is_left_unfinished() -> None:
-    faults = lines_that_match(UNFINISHED, [path for path in written() if path.suffix in (".py", "", ".md")])
+    suffixes = (".py", ".js", ".css", "", ".md")
+    faults = lines_that_match(UNFINISHED, [path for path in written() if path.suffix in suffixes])
     assert not faults, "\n".join(faults)
 
 

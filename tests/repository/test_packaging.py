@@ -23,8 +23,8 @@ ROSDEP_KEYS = {
     "yaml": "python3-yaml",
     "rosbags": "python3-rosbags-pip",
     **{name: f"python3-{name}" for name in ("numpy", "scipy", "matplotlib", "numba", "torch", "rich", "lz4", "psutil")},
-    # No key: asked for only where launch_ros is not installed, comes with rosbags, peers to compare with, one command.
-    **dict.fromkeys(("honcho", "backports", "osqp", "qpth", "quadprog", "cma")),
+    # No key: asked for only where launch_ros is not installed, comes with rosbags, peers to compare with, commands.
+    **dict.fromkeys(("honcho", "backports", "osqp", "qpth", "quadprog", "cma", "imageio_ffmpeg")),
 }
 """What rosdep calls the libraries that we import. ROS packages and our own are called what they are."""
 
@@ -131,6 +131,7 @@ def test_wheel_carries_packages_and_data(tmp_path: Path) -> None:
     for package in (*PACKAGES, "pe_cli", "training", "training/opponents"):
         assert f"{package}/__init__.py" in names
     assert "pe_core/scripted/__init__.py" in names
+    assert {"pe_evaluation/replay/player.js", "pe_evaluation/replay/replay.css"} <= set(names)
     for path in ("config/arena/reference.yaml", "launch/pursuit.launch.py", "models/lead/bundle.json"):
         assert f"{share}/{path}" in names
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]

@@ -8,6 +8,7 @@ setup(
     name=NAME,
     version="0.1.0",
     packages=find_packages(include=[NAME, NAME + ".*"]),
+    package_data={NAME + ".replay": ["*.css", "*.js"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + NAME]),
         ("share/" + NAME, ["package.xml"]),

@@ -22,6 +22,7 @@ from matplotlib.patches import Circle, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from pe_core.arena import Arena
 from pe_core.robot import RobotModel
 from pe_evaluation.bag import Run
 from pe_evaluation.metrics import BACKUP, RELAXED, ROLES, STOP
@@ -33,7 +34,7 @@ FAINT = "#8a8a8a"
 _GROUND = "#f4f3ef"
 _CONTACT = "#e3000f"
 _SOLID = "#b9b4aa"
-_TIER_COLOURS = {RELAXED: "#F0E442", BACKUP: "#CC79A7", STOP: "#999999"}
+TIER_COLOURS = {RELAXED: "#F0E442", BACKUP: "#CC79A7", STOP: "#999999"}
 _BARRIER_COLOURS = {
     "wall_east": "#56B4E9",
     "wall_west": "#0072B2",
@@ -132,6 +133,27 @@ def episode_figure(run: Run, trace: Trace) -> Figure:
 def draw_chase(axes: Axes, run: Run, trace: Trace) -> Normalize:
     """Arena, obstacles, both trajectories with their margin in colour, corrections; returns the colour scale."""
     arena = trace.episode.arena
+    draw_arena(axes, arena)
+    scale = margin_scale(arena)
+    for column, role in enumerate(ROLES):
+        _draw_path(axes, run.robots[role].model, trace, role, trace.margins[:, column], scale)
+    for role in ROLES:
+        _draw_bodies(axes, run.robots[role].model, trace, role)
+    if trace.record.capture_time is not None and len(trace.time):
+        x, y = trace.poses["pursuer"][-1, :2]
+        axes.add_patch(
+            Circle((x, y), trace.episode.capture_radius, fill=False, ls=(0, (3, 2)), lw=0.9, ec=INK, zorder=7)
+        )
+    return scale
+
+
+def margin_scale(arena: Arena) -> Normalize:
+    """Margins from contact to a tenth of the half side, where colours tell them apart."""
+    return Normalize(0.0, 0.1 * arena.half_side)
+
+
+def draw_arena(axes: Axes, arena: Arena) -> None:
+    """Walls and numbered obstacles, to scale, in metres."""
     half = arena.half_side
     border = 0.045 * half
     axes.set_facecolor(_SOLID)
@@ -150,17 +172,6 @@ def draw_chase(axes: Axes, run: Run, trace: Trace) -> Normalize:
         axes.spines[side].set_visible(False)
     axes.set_xlabel("x [m]", labelpad=1.0)
     axes.set_ylabel("y [m]", labelpad=-1.0)
-    scale = Normalize(0.0, 0.1 * half)
-    for column, role in enumerate(ROLES):
-        _draw_path(axes, run.robots[role].model, trace, role, trace.margins[:, column], scale)
-    for role in ROLES:
-        _draw_bodies(axes, run.robots[role].model, trace, role)
-    if trace.record.capture_time is not None and len(trace.time):
-        x, y = trace.poses["pursuer"][-1, :2]
-        axes.add_patch(
-            Circle((x, y), trace.episode.capture_radius, fill=False, ls=(0, (3, 2)), lw=0.9, ec=INK, zorder=7)
-        )
-    return scale
 
 
 def _draw_path(
@@ -333,7 +344,7 @@ def _shade_tiers(axes: Axes, trace: Trace, role: str) -> None:
     """Shade control steps that were not exact."""
     status = trace.status[role]
     time, dt = trace.since_start(status.stamp_ns), trace.episode.dt
-    for tier, colour in _TIER_COLOURS.items():
+    for tier, colour in TIER_COLOURS.items():
         for first, last in runs(status.tier == tier):
             axes.axvspan(time[first], time[last] + dt, color=colour, alpha=0.5, lw=0, zorder=0)
 

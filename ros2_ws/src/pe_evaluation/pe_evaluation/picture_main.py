@@ -16,7 +16,7 @@ from pe_evaluation.recorded import trace_of
 from pe_evaluation.storage import BagError
 
 
-def _episode(path: Path, index: int | None) -> Run:
+def episode_of(path: Path, index: int | None) -> Run:
     """The part of the run with the episode of that index, or with its first."""
     reader = RunReader(path)
     known = []
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help="with margins, barriers and commands over time")
     options = parser.parse_args(arguments)
     try:
-        run = _episode(options.bag, options.episode)
+        run = episode_of(options.bag, options.episode)
         trace = trace_of(run, run.episodes[0])
         save((episode_figure if options.full else chase_figure)(run, trace), options.file)
     except (BagError, ConfigurationError, OSError, ValueError) as error:

@@ -15,12 +15,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pe_evaluation.bag import Run
+from pe_evaluation.comparison.track import track_of
 from pe_evaluation.distributions import aggregate_figure, heat_figure, latency_figure
 from pe_evaluation.figures import episode_figure, svg
 from pe_evaluation.margin_terms import MEANING, margin_figure
 from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, EpisodeRecord, Metrics, RobotCounts, ratio
 from pe_evaluation.page_style import STYLE_SHEET
 from pe_evaluation.recorded import Trace
+from pe_evaluation.replay.page import Group, replay_html
 from pe_evaluation.survey import Survey
 from pe_evaluation.tables import audit_line, percent, rows_of, unit, worst_line
 
@@ -49,15 +51,19 @@ def render(survey: Survey, metrics: Metrics) -> str:
     sections.append(_section("Audit", _audit(metrics["audit"])))
     sections.append(_section("What ran", _identity(metrics["identity"], head)))
     size = sum(map(len, sections))
-    details = []
+    details, watched = [], []
     for index in chosen:
-        detail = _detail(head, survey.trace(index))
+        trace = survey.trace(index)
+        detail = _detail(head, trace)
         # A page that a browser and a mail can carry is worth more than the last picture.
         if size + len(detail) > SIZE_MOST - 50_000:
             break
         size += len(detail)
         details.append(detail)
+        if len(trace.time):
+            watched.append(Group(_named(trace), [track_of(head, trace)]))
     sections.insert(4, _section("Episodes in detail", _LEGEND + "".join(details)) if details else "")
+    sections.insert(4, _replay(watched, SIZE_MOST - size))
     title = html.escape(_title(metrics))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -96,6 +102,22 @@ _LEGEND = (
     "circles in m²), then nominal commands in grey and executed ones in colour; yellow marks relaxed, pink backup, "
     "grey stopped control steps.</p>"
 )
+
+
+def _replay(groups: Sequence[Group], room: int) -> str:
+    """The episodes to watch: of the first as many as fit into ``room`` characters."""
+    for count in range(len(groups), 0, -1):
+        section = _section("Replay", replay_html(groups[:count], "Replay of the episodes in detail"))
+        if len(section) <= room:
+            return section
+    return ""
+
+
+def _named(trace: Trace) -> str:
+    record = trace.record
+    end = "captured" if record.outcome == CAPTURE else record.outcome
+    poses = "" if trace.true_poses else " (estimated poses: no ground truth was recorded)"
+    return f"Episode {record.index}: {end} after {record.steps * record.dt:.2f} s{poses}"
 
 
 def _title(metrics: Metrics) -> str:
@@ -195,12 +217,9 @@ def _warned(counts: Sequence[RobotCounts]) -> str:
 
 
 def _detail(run: Run, trace: Trace) -> str:
-    record = trace.record
-    end = "captured" if record.outcome == CAPTURE else record.outcome
-    poses = "" if trace.true_poses else " (estimated poses: no ground truth was recorded)"
-    title = f"Episode {record.index}: {end} after {record.steps * record.dt:.2f} s{poses}"
+    title = _named(trace)
     picture = _image(lambda: episode_figure(run, trace), title)
-    return f'<article id="episode-{record.index}"><h3>{html.escape(title)}</h3>{picture}</article>'
+    return f'<article id="episode-{trace.episode.index}"><h3>{html.escape(title)}</h3>{picture}</article>'
 
 
 def _distributions(survey: Survey) -> str:

@@ -1,0 +1,1 @@
+"""Episodes to watch: an interactive replay for pages, and videos."""
