@@ -8,7 +8,20 @@ from __future__ import annotations
 
 import typer
 
-from pe_cli import ablate, bag, bench, doctor, evaluate, exploit, falsify, launch, policy, scenarios, test, train
+from pe_cli import (
+    ablate,
+    bag,
+    bench,
+    doctor,
+    evaluate,
+    exploit,
+    falsify,
+    launch,
+    policy,
+    scenarios,
+    test,
+    train,
+)
 
 app = typer.Typer(
     name="pe",

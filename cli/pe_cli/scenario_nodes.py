@@ -62,7 +62,7 @@ def play(case: Case, players: Players, out: Path, limit: float | None = None) ->
     command = [sys.executable, "-m", "pe_cli", "launch", "pursuit.launch.py", *words]
     allowed = limit or START + SLOWEST * players.episodes * case.config.max_time
     log = out / f"{name}.log"
-    with free_domain() as domain, log.open("wb") as stream:
+    with free_domain() as domain, log.open("wb") as stream, _terminated_in_order():
         environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         process = subprocess.Popen(
             command, env=environment, stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
@@ -102,6 +102,20 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     for child in below:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
+
+
+@contextlib.contextmanager
+def _terminated_in_order() -> Iterator[None]:
+    """SIGTERM unwinds as Ctrl-C does, so that the launch below is ended too."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,9 @@ def scenarios(
     safety: Annotated[str, typer.Option(help="Safety of both robots: a name in config/safety.")] = "rcbf",
     robot: Annotated[str, typer.Option(help="Robot: a name in config/robots, or a path.")] = "reference",
     arena: Annotated[str, typer.Option(help="Arena: a name, a path, or auto: the robot's own.")] = "auto",
-    episodes: Annotated[int | None, typer.Option(help="Episodes of each. Default: 50, or 1 with --nodes.", min=1)] = None,
+    episodes: Annotated[
+        int | None, typer.Option(help="Episodes of each. Default: 50, or 1 with --nodes.", min=1)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the run.", min=0)] = 0,
     nodes: Annotated[bool, typer.Option("--nodes", help="Play through real ROS 2 nodes, recorded.")] = False,
     out: Annotated[
@@ -50,7 +52,8 @@ def scenarios(
 
     cases = suite.load_cases(names or [], robot, arena)
     if listed:
-        Console().print(suite_main.listing(cases))
+        console = Console()
+        console.print(suite_main.listing(cases), width=console.width if console.is_terminal else suite_main.NARROWEST)
         return
     if picture is not None:
         from pe_evaluation.scenario_figure import draw

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from pe_cli.app import app
 
-COMMANDS = ("launch", "test", "evaluate", "falsify", "bag", "bench", "policy", "doctor")
+COMMANDS = ("launch", "test", "evaluate", "falsify", "scenarios", "bag", "bench", "policy", "doctor")
 
 
 def pe(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -57,6 +57,7 @@ def test_command_line_starts_without_the_heavy_libraries() -> None:
         (("policy", "check", "no-such-bundle"), "no-such-bundle"),
         (("evaluate", "--pursuer", "lead", "--evader", "flee", "--safety", "hope"), "safety"),
         (("evaluate", "--pursuer", "lead", "--evader", "flee", "--scenario", "nowhere"), "nowhere"),
+        (("scenarios", "nowhere"), "scenario 'nowhere' is unknown; known: "),
         (("evaluate", "--pursuer", "lead", "--evader", "flee", "--obstacles", "7"), "obstacles = 7: allowed: 0 to 6"),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,6 +18,9 @@ from pe_evaluation.suite import Case, Outcome, Players, Verdict
 
 Play = Callable[[Case], Metrics]
 PASSED, FAILED = "pass", "FAIL"
+HOLDS, BROKEN = "✓", "✗"
+NARROWEST = 132
+"""Columns of a table that goes to a file or a pipe."""
 COLUMNS = ("scenario", "episodes", "captured", "mean time", "margin", "violations", "interventions", "infeasible",
            "verdict")  # fmt: skip
 
@@ -53,7 +55,8 @@ def run(
             if json_path is not None:
                 suite.write_rows(json_path, outcomes)
             progress.advance(task)
-    Console().print(table(outcomes, players))
+    console = Console()
+    console.print(table(outcomes, players), width=console.width if console.is_terminal else NARROWEST)
     if markdown is not None:
         write_text(markdown, as_markdown(outcomes, players))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
@@ -81,7 +84,7 @@ def listing(cases: Sequence[Case]) -> Table:
 
 
 def table(outcomes: Sequence[Outcome], players: Players) -> Table:
-    """The outcomes for the terminal: each judged number with its bound and whether it holds."""
+    """The outcomes for the terminal: each judged number with its bound and ✓ or ✗; what has no mark is not judged."""
     out = Table(title=_title(outcomes, players))
     for name in COLUMNS:
         out.add_column(name, justify="left" if name in ("scenario", "verdict") else "right", no_wrap=name == "scenario")
@@ -106,9 +109,8 @@ def as_markdown(outcomes: Sequence[Outcome], players: Players) -> str:
 
 def _title(outcomes: Sequence[Outcome], players: Players) -> str:
     way = ", through the nodes" if any(outcome.through_nodes for outcome in outcomes) else ""
-    return (
-        f"{players.pursuer} v {players.evader}, safety {players.safety}, robot {players.robot}, seed {players.seed}{way}"
-    )
+    who = f"{players.pursuer} v {players.evader}, safety {players.safety}"
+    return f"{who}, robot {players.robot}, seed {players.seed}{way}"
 
 
 def _cells(outcome: Outcome) -> list[tuple[str, Verdict | None]]:
@@ -120,7 +122,9 @@ def _cells(outcome: Outcome) -> list[tuple[str, Verdict | None]]:
         text = "-" if value is None else show(value)
         if verdict is not None:
             sign = "≥" if verdict.relation == ">=" else "≤"
-            text += f" ({sign} {show(verdict.limit)}{'' if verdict.passed else ', ' + FAILED})"
+            # A bound of nothing at all is every scenario's: it is shown where it is broken.
+            bound = f" {sign} {show(verdict.limit)}" if verdict.limit or not verdict.passed else ""
+            text += f"{bound} {HOLDS if verdict.passed else BROKEN}"
         return text, verdict
 
     return [
@@ -141,8 +145,3 @@ def _coloured(text: str, verdict: Verdict | None) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.2f}".rstrip("0").rstrip(".") + " %"
-
-
-def describe(metrics: Any) -> str:
-    """One line of a run's numbers, for messages."""
-    return f"{metrics['captures']} of {metrics['episodes']} captured, smallest body margin {metrics['min_margin_m']}"
