@@ -28,7 +28,8 @@ def test_metres_scale_and_bodies_do_not(value: float | str, metres: float) -> No
 
 
 @pytest.mark.parametrize(
-    "value", ["", "5", "m", "1 km", "1 m 2 widths", "1 widthsm", "1 m +", "1..2 m", float("nan"), float("inf"), True, None]
+    "value",
+    ["", "5", "m", "1 km", "1 m 2 widths", "1 widthsm", "1 m +", "1..2 m", float("nan"), float("inf"), True, None],
 )
 def test_what_is_no_length_is_refused_with_the_units(value: object) -> None:
     with pytest.raises(ConfigurationError, match="test: x = .*allowed: .*m, widths, capture_radii"):

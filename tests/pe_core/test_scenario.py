@@ -181,7 +181,7 @@ def test_obstacles_without_a_radius_or_too_many_are_refused() -> None:
 @pytest.mark.parametrize(("robot", "arena"), GAMES)
 def test_no_start_of_a_scenario_is_a_capture_or_a_contact(name: str, robot: str, arena: str) -> None:
     model, config, scenario = load_robot(robot), load_arena(arena), load_scenario(name)
-    for episode in range(40):
+    for episode in range(12):
         layout = sample_layout(scenario, config, model, model, 3, episode)
         check_layout(layout, model, model, name)
         assert math.dist(layout.pursuer[:2], layout.evader[:2]) > 1.1 * config.capture_radius
