@@ -46,14 +46,11 @@ def scenarios(
 
     Exit status 1: a criterion does not hold; 2: something was refused.
     """
-    from rich.console import Console
-
     from pe_evaluation import suite, suite_main
 
     cases = suite.load_cases(names or [], robot, arena)
     if listed:
-        console = Console()
-        console.print(suite_main.listing(cases), width=console.width if console.is_terminal else suite_main.NARROWEST)
+        suite_main.terminal().print(suite_main.listing(cases))
         return
     if picture is not None:
         from pe_evaluation.scenario_figure import draw

@@ -19,8 +19,8 @@ from pe_evaluation.suite import Case, Outcome, Players, Verdict
 Play = Callable[[Case], Metrics]
 PASSED, FAILED = "pass", "FAIL"
 HOLDS, BROKEN = "✓", "✗"
-NARROWEST = 132
-"""Columns of a table that goes to a file or a pipe."""
+NARROWEST = 150
+"""Width of a table that goes to a file or a pipe."""
 COLUMNS = ("scenario", "episodes", "captured", "mean time", "margin", "violations", "interventions", "infeasible",
            "verdict")  # fmt: skip
 
@@ -55,11 +55,16 @@ def run(
             if json_path is not None:
                 suite.write_rows(json_path, outcomes)
             progress.advance(task)
-    console = Console()
-    console.print(table(outcomes, players), width=console.width if console.is_terminal else NARROWEST)
+    terminal().print(table(outcomes, players))
     if markdown is not None:
         write_text(markdown, as_markdown(outcomes, players))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def terminal() -> Console:
+    """Standard output, wide enough for a table where it is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=NARROWEST)
 
 
 def listing(cases: Sequence[Case]) -> Table:
