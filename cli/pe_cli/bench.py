@@ -34,9 +34,12 @@ def bench(
     suite: Annotated[Suite, typer.Argument(help="What to measure.")] = Suite.ALL,
     json: Annotated[Path | None, typer.Option(help="Write the rows to this file.", metavar="FILE")] = None,
     pursuers: Annotated[
-        str | None, typer.Option(help="learned, gap, scenarios: bundles to play, with commas. Default: those in models/.")
+        str | None,
+        typer.Option(help="learned, gap, scenarios: bundles to play, with commas. Default: those in models/."),
     ] = None,
-    episodes: Annotated[int | None, typer.Option(help="learned, gap, scenarios: episodes of each case.", min=1)] = None,
+    episodes: Annotated[
+        int | None, typer.Option(help="learned, gap, scenarios: episodes of each case.", min=1)
+    ] = None,
     minutes: Annotated[float, typer.Option(help="endurance: wall time of the run.", min=0.2)] = 30.0,
 ) -> None:
     """Measure our solver and control loop beside their peers, in the same run on the same machine.

@@ -23,9 +23,9 @@ def page(rows: Rows, safety: str) -> str:
         "",
         f"Evader `{evader}`, safety `{safety}`, {episodes} episodes each, seed {seed}; "
         "[what the scenarios are](../scenarios.md).",
-        f"One run of the suite: `./pe scenarios --pursuer NAME --episodes {episodes}`, with `--robot "
-        "turtlebot3_burger` for the second table.",
-        f"Captured, and the mean time of the captures; {BROKEN}: a criterion does not hold. "
+        f"One column: `./pe scenarios --pursuer NAME --episodes {episodes}`, the second table with "
+        "`--robot turtlebot3_burger`.",
+        f"Captured, and the mean time of the captures; {BROKEN}: a criterion does not hold.",
         f"A rate of {episodes} episodes is coarse: the JSON has its interval.",
     ]
     for robot in dict.fromkeys(row["robot"] for row in rows):
@@ -59,9 +59,9 @@ def _safety(rows: Rows) -> list[str]:
     lines = [
         "## Safety",
         "",
-        "Over all scenarios, both robots; where the number comes from in brackets. The bound on episodes with a contact "
-        "is one-sided,",
-        "Clopper-Pearson, 95 %, and holds for this mixture of scenarios.",
+        "Over all scenarios, both robots; where the number comes from in brackets. The bound on the share of episodes "
+        "with a",
+        "contact is one-sided (Clopper-Pearson, 95 %) and holds for this mixture of scenarios.",
         "",
         "| robot, pursuer | episodes | with a contact | at most | smallest margin | most interventions "
         "| most infeasible | revision |",
