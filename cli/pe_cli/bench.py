@@ -18,6 +18,7 @@ class Suite(StrEnum):
     CONTROL_LOOP = "control-loop"
     TRAINING = "training"
     BARRIER_NET = "barrier-net"
+    BETA_BOX = "beta-box"
     ENDURANCE = "endurance"
     RANDOMISED = "randomised"
     LEARNED = "learned"
@@ -46,6 +47,7 @@ def bench(
 
     training steps many games at once, filters and opponent included; it wants two cores to itself.
     barrier-net runs a policy whose last layer is the safety QP, as it is exported, and makes the rows to learn with.
+    beta-box takes boxes of safe commands beside the exact polygons, in states that a learned pursuer meets.
     endurance is a long run through the nodes; with --json its page and figure are written beside the file.
     randomised plays 20,000 episodes in which robots, sensors and maps differ from what the filter believes.
     learned plays the learned pursuers and lead pursuit against every evader, slower and faster, held-out ones too.

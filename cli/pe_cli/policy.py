@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,11 +44,33 @@ def export(
     name: Annotated[str, typer.Option(help="Name of the bundle.")],
     out: Annotated[Path | None, typer.Option(help="Where to. Default: models/.", metavar="DIR")] = None,
 ) -> None:
-    """Make a bundle of a trained policy, and compare it with what it was made of."""
+    """Make a bundle of a trained policy, and compare it with what it was made of; with ONNX where that is installed."""
     from pe_core.paths import share_directory
     from training.learning.export import export as make
+    from training.learning.onnx_file import OnnxError, add_onnx
 
     path, found = make(run, name, out or share_directory() / "models")
     typer.echo(
         f"{path}: equals the trained policy to {found['difference']:.2g}, {found['call_ms']:.3f} ms a call (batch one)"
+    )
+    try:
+        typer.echo(_onnx_said(path, add_onnx(path)))
+    except OnnxError as error:
+        typer.echo(f"no ONNX: {error}")
+
+
+@app.command("onnx")
+def onnx(bundle: _Bundle) -> None:
+    """Write model.onnx beside a bundle's model, and compare the two."""
+    from pe_core.paths import bundle_path
+    from training.learning.onnx_file import add_onnx
+
+    path = bundle_path(bundle)
+    typer.echo(_onnx_said(path, add_onnx(path)))
+
+
+def _onnx_said(path: Path, found: dict[str, Any]) -> str:
+    return (
+        f"{path / 'model.onnx'}: equals the bundle to {found['difference']:.2g} over {found['inputs']} inputs, "
+        f"opset {found['opset']}"
     )

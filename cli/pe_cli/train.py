@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Wandb(StrEnum):
+    """Where Weights & Biases gets the curves."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    OFF = "off"
 
 
 def train(
@@ -35,6 +44,9 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Another value of a parameter, KEY=VALUE.", metavar="K=V"),
     ] = None,
+    wandb: Annotated[
+        Wandb, typer.Option(help="Curves for Weights & Biases; offline ones stay in the run folder.")
+    ] = Wandb.OFF,
 ) -> None:
     """Learn a policy; what came out is in the run folder, and --resume continues it.
 
@@ -54,5 +66,5 @@ def train(
             raise ConfigurationError(
                 f"--start {start}: allowed: with a name in config/learning, {learning} is self-play"
             )
-        raise typer.Exit(run_self_play(learning, steps, seed, out, resume, threads, set_ or [], command))
-    raise typer.Exit(run(learning, steps, seed, out, resume, threads, set_ or [], command, start))
+        raise typer.Exit(run_self_play(learning, steps, seed, out, resume, threads, set_ or [], command, wandb.value))
+    raise typer.Exit(run(learning, steps, seed, out, resume, threads, set_ or [], command, start, wandb.value))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from pe_safety import beta_sampling
-from pe_safety.axis_box import axis_boxes, compare
+from pe_safety.axis_box import axis_boxes, centroids, compare
 from pe_safety.beta_sampling import draw_keys, mean_command, sample
 from pe_safety.polygon import Polygons, areas, polygons
 from pe_safety.qp import OPTIMAL, solve_batch
@@ -244,6 +244,20 @@ class TestAxisBoxes:
         worst = (np.einsum("nk,nck->nc", a[:, 0], corners) - c).max(axis=1)
         assert on_edge.sum() > 20 and worst[on_edge].max() < 1e-9
         assert worst[~on_edge].max() > 1e-2
+
+    def test_centroids(self) -> None:
+        _, _, found = problems("few rows", 31, 50)
+        centres = centroids(found)
+        for k in range(50):
+            points = found.vertices[k, : found.counts[k]]
+            triangles = [points[[0, j, j + 1]] for j in range(1, len(points) - 1)]
+            sizes = [0.5 * np.linalg.det(t[1:] - t[0]) for t in triangles]
+            expected = np.average([t.mean(axis=0) for t in triangles], axis=0, weights=sizes)
+            np.testing.assert_allclose(centres[k], expected, atol=1e-9)
+        square = polygons(np.zeros((1, 1, 2)), np.zeros((1, 1)), BOX)
+        np.testing.assert_array_equal(axis_boxes(square, centroids(square)).vertices, square.vertices)
+        empty = Polygons(square.vertices, np.zeros(1, np.int8))
+        assert (centroids(empty) == 0.5).all() and axis_boxes(empty, centroids(empty)).counts[0] == 0
 
     def test_comparison(self) -> None:
         _, _, found = problems("few rows", 28, 2000)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pe_safety.axis_box import axis_boxes, centroids
 from pe_safety.beta_layer import beta_parameters, evaluate
 from pe_safety.beta_sampling import draw_keys, sample
 from pe_safety.polygon import Box, Polygons, cut_ones, polygons
+from training.learning.parameters import BOX as SUPPORT_BOX
 from training.learning.parameters import Learning
 from training.learning.policies import Context, Judged, Policy, Rows
 from training.networks import BetaActor
@@ -22,18 +24,25 @@ class CbfBetaPolicy(Policy):
     What is drawn is safe and is executed as it is, and its log-probability is that of the truncated density
     (:mod:`pe_safety.truncated_beta`).  The deterministic action is the mean of the whole densities, which the filter
     projects on C.
+
+    With ``support: box`` the densities are truncated to the box about the centroid of C instead, one interval an axis
+    (:mod:`pe_safety.axis_box`): of the state alone too, so that log-probability, entropy and gradients are exact for
+    what is drawn; but part of C is left out, and what of the box lies outside C is corrected by the filter.
     """
 
     needs_rows = True
 
     def __init__(self, learning: Learning) -> None:
         super().__init__()
+        self.support = learning.support
         self.mean = BetaActor([learning.hidden] * learning.layers, learning.activation, learning.symmetric)
 
     def context(self, rows: Rows | None) -> Context:
         """Vertices (N, V, 2) of the polygons in unit coordinates, float64, and their numbers (N,)."""
         assert rows is not None
         found = polygons(rows.g.numpy(), rows.b.numpy(), BOX, torch.get_num_threads())
+        if self.support == SUPPORT_BOX:
+            found = axis_boxes(found, centroids(found))
         return torch.from_numpy(found.vertices), torch.from_numpy(found.counts)
 
     @torch.no_grad()

@@ -13,20 +13,24 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from training.learning.wandb_curves import WandbCurves
+
 SHOWN = ("capture_rate", "return", "intervention_rate", "steps_per_s")
 _TELL_EVERY_S = 30.0
 """Where there is no terminal, a line is written this often."""
 
 
 class Display:
-    """A bar with the few numbers that matter; the curves for TensorBoard, where it is installed, below ``folder``."""
+    """A bar with the few numbers that matter; the curves for TensorBoard, where it is installed, below ``folder``, and
+    for Weights & Biases, where that is asked for."""
 
-    def __init__(self, folder: Path, total: int, completed: int) -> None:
+    def __init__(self, folder: Path, total: int, completed: int, wandb: WandbCurves | None = None) -> None:
         self.console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=self.console)
         self._bar = self._progress.add_task("begins", total=total, completed=completed)
         self._writer = _writer(folder)
+        self._wandb = wandb
         self._told = 0.0
 
     def __enter__(self) -> Display:
@@ -37,6 +41,8 @@ class Display:
         self._progress.stop()
         if self._writer is not None:
             self._writer.close()
+        if self._wandb is not None:
+            self._wandb.close()
 
     def imitates(self, taken: int, error: float) -> None:
         """Steps of imitation taken so far, and its mean square error."""
@@ -49,6 +55,8 @@ class Display:
         if self._writer is not None:
             for key, value in line.items():
                 self._writer.add_scalar(f"{who}/{key}" if who else key, value, int(line["steps"]))
+        if self._wandb is not None:
+            self._wandb.tell(line, who)
 
     def _show(self, completed: int, text: str) -> None:
         self._progress.update(self._bar, completed=completed, description=text)

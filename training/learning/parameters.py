@@ -17,6 +17,8 @@ ALGORITHMS = (PPO, CBF_BETA, BARRIERNET, SHAC)
 STAGES = 8
 """Of a curriculum."""
 EXPLORATION = ("safe-mean", "nominal")
+POLYGON, BOX = "polygon", "box"
+SUPPORTS = (POLYGON, BOX)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,9 @@ class Learning:
     )
     least_share: float = quantity(
         1.0, low=0.05, high=1.0, description="least factor of the barriers' gain that a BarrierNet asks for; 1: fixed"
+    )
+    support: str = quantity(
+        POLYGON, choices=SUPPORTS, description="of cbf-beta: the safe commands, or one interval an axis"
     )
     symmetric: bool = quantity(True, description="act alike in the arena's eight mirror images")
     hidden: int = quantity(128, low=1, high=4096, description="units of a layer")

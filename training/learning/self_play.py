@@ -23,6 +23,7 @@ import torch
 
 from pe_core.config import ConfigurationError, check_range, quantity
 from pe_core.files import replaced, write_text
+from pe_core.provenance import git_revision
 from pe_core.roles import ROLES
 from training.field import parse_mix
 from training.learning.curves import read_curves
@@ -130,6 +131,16 @@ class Match:
     def finished(self) -> bool:
         """Whether every phase has been played."""
         return bool(self.state["phase"] >= self.parameters.phases)
+
+    def account(self) -> dict[str, Any]:
+        """What is played: parameters of the match and of both roles, seed, command, revision."""
+        return {
+            "self_play": dataclasses.asdict(self.parameters),
+            "learning": {role: dataclasses.asdict(each) for role, each in self.learnings.items()},
+            "seed": self.seed,
+            "command": self.command,
+            "revision": git_revision(),
+        }
 
     def play_turn(self, tell: Tell, stop: Callable[[], bool] = lambda: False) -> None:
         """One role's turn of one phase, or what is left of it, until ``stop`` says so after a rollout.

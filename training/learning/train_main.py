@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from pe_core.config import ConfigurationError, from_mapping, read_yaml
 from pe_core.paths import config_path
 from training.learning.display import Display, stopped_by_interrupt
 from training.learning.parameters import Learning
-from training.learning.run import Training
+from training.learning.run import RUN, Training
 from training.learning.self_play import Match, SelfPlay
+from training.learning.wandb_curves import OFF, WandbCurves, check_mode
 
 INTERRUPTED = 130
 """Exit status of a run that Ctrl-C has stopped."""
@@ -52,10 +54,12 @@ def run(
     changes: list[str],
     command: str,
     start: Path | None = None,
+    wandb: str = OFF,
 ) -> int:
     """Train to the end; returns the exit status."""
     learning = parameters(name, steps, changes)
-    return train(learning, seed, out or _folder(name, seed), resume, threads, command, start)
+    folder = out or _folder(name, seed)
+    return train(learning, seed, folder, resume, threads, command, start, wandb, Path(name).stem)
 
 
 def train(
@@ -66,11 +70,20 @@ def train(
     threads: int | None,
     command: str,
     start: Path | None = None,
+    wandb: str = OFF,
+    group: str = "",
 ) -> int:
     """:func:`run`, with the parameters themselves."""
+    check_mode(wandb)
     training = Training(learning, seed, folder, threads or _cores(), command, resume, start=start)
     try:
-        with stopped_by_interrupt() as stop, Display(folder, learning.steps, training.steps) as display:
+        curves = None
+        if wandb != OFF:
+            curves = WandbCurves(folder, wandb, group, json.loads((folder / RUN).read_text()))
+        with (
+            stopped_by_interrupt() as stop,
+            Display(folder, learning.steps, training.steps, curves) as display,
+        ):
             training.imitate(display.imitates)
             while not training.finished and not stop():
                 line = training.advance()
@@ -95,13 +108,16 @@ def run_self_play(
     threads: int | None,
     changes: list[str],
     command: str,
+    wandb: str = OFF,
 ) -> int:
     """Self-play to the end; returns the exit status."""
+    check_mode(wandb)
     path = config_path("self_play", name)
     chosen = from_mapping(SelfPlay, _changed(read_yaml(path), changes, "phase_steps", steps), str(path))
     folder = out or _folder(name, seed)
     match = Match(chosen, seed, folder, threads or _cores(), command, resume)
-    with stopped_by_interrupt() as stop, Display(folder, 2 * chosen.phases, 0) as display:
+    curves = WandbCurves(folder, wandb, Path(name).stem, match.account()) if wandb != OFF else None
+    with stopped_by_interrupt() as stop, Display(folder, 2 * chosen.phases, 0, curves) as display:
 
         def tell(role: str, phase: int, line: dict[str, float]) -> None:
             display.tell(2 * match.state["phase"] + match.state["turn"], line, role)

@@ -5,6 +5,7 @@ A bundle is a directory ``models/<name>/``:
     model.pt      TorchScript module, forward(observation (N, SIZE)[, noise (N, k)]) -> action (N, 2)
     bundle.json   its schema: role, dtype, inputs, observation entries in order, noise, output, dt, golden
                   input and output, provenance, SHA-256 of model.pt and of the schema itself
+    model.onnx    the same for other programs, where it could be written; the schema then has its SHA-256
 
 The action is dimensionless: v / v_max and omega / omega_max of the robot that runs it.  A policy that draws
 random numbers is given them (uniform in [0, 1), held for ``noise.hold`` steps), so that it stays a pure function
@@ -35,6 +36,7 @@ from pe_core.roles import ROLES
 FORMAT = 1
 MODEL_FILE = "model.pt"
 SCHEMA_FILE = "bundle.json"
+ONNX_FILE = "model.onnx"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 GOLDEN_TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 GOLDEN_ROWS = 16
@@ -60,6 +62,8 @@ class Schema:
     provenance: dict[str, Any]
     model_sha256: str
     sha256: str
+    onnx: dict[str, Any] | None = None
+    """Of model.onnx, where there is one: its SHA-256, and how far it was from model.pt over how many inputs."""
 
 
 class PolicyBundle:
@@ -147,15 +151,9 @@ def load_bundle(name: str, role: str | None = None, dt: float | None = None) -> 
     if dt is not None and abs(dt - schema.dt) > 1e-9:
         raise BundleError(f"policy '{name}' is made for dt = {schema.dt:g} s; wanted: {dt:g} s")
     model_file = path / MODEL_FILE
-    try:
-        digest = hashlib.sha256(model_file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise BundleError(f"policy '{name}': {model_file} cannot be read: {error.strerror}") from error
-    if digest != schema.model_sha256:
-        raise BundleError(
-            f"policy '{name}': {MODEL_FILE} is truncated or was changed: SHA-256 {digest[:12]}..., "
-            f"schema says {schema.model_sha256[:12]}..."
-        )
+    _check_digest(name, model_file, schema.model_sha256)
+    if schema.onnx is not None and (path / ONNX_FILE).exists():
+        _check_digest(name, path / ONNX_FILE, str(schema.onnx.get("sha256")))
     try:
         module = torch.jit.load(str(model_file), map_location="cpu").eval()
     except (RuntimeError, ValueError) as error:
@@ -187,6 +185,7 @@ def save_bundle(
     if role not in ROLES or dtype not in DTYPES:
         raise BundleError(f"policy '{name}': role {role!r}, dtype {dtype!r}: allowed: {ROLES}, {tuple(DTYPES)}")
     scripted = torch.jit.script(module.to(DTYPES[dtype]).eval())
+    (path / ONNX_FILE).unlink(missing_ok=True)
     with replaced(path / MODEL_FILE) as temporary:
         temporary.write_bytes(_archive(scripted))
     golden_noise = np.linspace(0.05, 0.95, max(noise_size, 1) * len(golden_observations)).reshape(
@@ -223,6 +222,32 @@ def save_bundle(
     }
     data["sha256"] = _schema_digest(data)
     write_text(path / SCHEMA_FILE, json.dumps(data, indent=1) + "\n")
+
+
+def add_onnx_file(path: Path, content: bytes, found: dict[str, Any]) -> None:
+    """Put ``model.onnx`` beside the model of the bundle ``path``, and into its schema with what was found of it.
+
+    Raises:
+        BundleError: there is no such bundle.
+    """
+    data = _read_schema(path)
+    with replaced(path / ONNX_FILE) as temporary:
+        temporary.write_bytes(content)
+    data["onnx"] = {"sha256": hashlib.sha256(content).hexdigest(), **found}
+    data["sha256"] = _schema_digest(data)
+    write_text(path / SCHEMA_FILE, json.dumps(data, indent=1) + "\n")
+
+
+def _check_digest(name: str, file: Path, wanted: str) -> None:
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BundleError(f"policy '{name}': {file} cannot be read: {error.strerror}") from error
+    if digest != wanted:
+        raise BundleError(
+            f"policy '{name}': {file.name} is truncated or was changed: SHA-256 {digest[:12]}..., "
+            f"schema says {wanted[:12]}..."
+        )
 
 
 def _archive(scripted: torch.jit.ScriptModule) -> bytes:
@@ -282,6 +307,7 @@ def _parse_schema(path: Path, data: dict[str, Any]) -> Schema:
             provenance=data["provenance"],
             model_sha256=data["model_sha256"],
             sha256=data["sha256"],
+            onnx=None if data.get("onnx") is None else dict(data["onnx"]),
         )
         golden = data["golden"]
         shapes = (np.shape(golden["observation"]), np.shape(golden["output"]))

@@ -6,7 +6,7 @@ About a safe point p (the projected mean, say) and in the unit coordinates of :m
 
 Each interval is safe while the other coordinate stays at p.  Together they are not: a corner of the box may lie
 outside C, unless a row through p bounds both (p on one edge of C, say), and the box leaves out what is safe beyond.
-:func:`compare` measures both.
+:func:`compare` measures both.  About the centroid of C (:func:`centroids`) a box depends on the state alone.
 
 A Beta density truncated to a box is a product of densities of one axis each, with normaliser
 
@@ -118,6 +118,38 @@ def _intersect(
         out_count[n] = used
 
 
+@njit(cache=True, error_model="numpy", nogil=True)
+def _centroids(vertices: NDArray[np.float64], count: NDArray[np.int8], out: NDArray[np.float64]) -> None:
+    for n in range(count.shape[0]):
+        out[n, 0], out[n, 1] = 0.5, 0.5
+        if count[n] == 0:
+            continue
+        x0, y0 = vertices[n, 0, 0], vertices[n, 0, 1]
+        twice, x, y = 0.0, 0.0, 0.0
+        for k in range(1, count[n] - 1):
+            ax, ay = vertices[n, k, 0] - x0, vertices[n, k, 1] - y0
+            bx, by = vertices[n, k + 1, 0] - x0, vertices[n, k + 1, 1] - y0
+            size = ax * by - ay * bx
+            twice += size
+            x += size * (ax + bx)
+            y += size * (ay + by)
+        if twice > 0.0:
+            x0 += x / (3.0 * twice)
+            y0 += y / (3.0 * twice)
+        # Polygons are moved out by INFLATION.
+        out[n, 0], out[n, 1] = min(max(x0, 0.0), 1.0), min(max(y0, 0.0), 1.0)
+
+
+def centroids(found: Polygons) -> NDArray[np.float64]:
+    """Centroids (N, 2) of the polygons, in the unit square; its centre where C is empty.
+
+    With z_k the vertices less the first, and D_k = z_k x z_(k+1):  sum D_k (z_k + z_(k+1)) / (3 sum D_k).
+    """
+    out = np.empty((len(found.counts), 2))
+    _centroids(found.vertices, found.counts, out)
+    return out
+
+
 def axis_boxes(found: Polygons, points: NDArray[np.float64]) -> Polygons:
     """The boxes about ``points`` (N, 2), unit coordinates, as polygons of four vertices; none where C is empty.
 
@@ -133,6 +165,15 @@ def axis_boxes(found: Polygons, points: NDArray[np.float64]) -> Polygons:
     boxes = Polygons(np.zeros_like(found.vertices), np.zeros_like(found.counts))
     _boxes(found.vertices, found.counts, np.asarray(points, dtype=np.float64), boxes.vertices, boxes.counts)
     return boxes
+
+
+def overlaps(
+    found: Polygons, boxes: Polygons
+) -> tuple[Polygons, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What polygons and boxes have in common, and the areas (N,) of the polygons, the boxes and that, of the square."""
+    common = Polygons(np.zeros_like(found.vertices), np.zeros_like(found.counts))
+    _intersect(found.vertices, found.counts, boxes.vertices, common.vertices, common.counts)
+    return common, areas(found), areas(boxes), areas(common)
 
 
 def compare(
@@ -154,12 +195,10 @@ def compare(
         raise ValueError("no row cuts the box of any problem: nothing to compare")
     found = Polygons(found.vertices[cuts], found.counts[cuts])
     boxes = axis_boxes(found, points[cuts])
-    common = Polygons(np.zeros_like(found.vertices), np.zeros_like(found.counts))
-    _intersect(found.vertices, found.counts, boxes.vertices, common.vertices, common.counts)
+    common, whole, box, both = overlaps(found, boxes)
     drawn = sample(parameters[cuts], boxes, draw_keys(seed, 0, len(boxes.counts)))
     safe = np.empty(len(boxes.counts), dtype=np.bool_)
     inside_batch(found.vertices, found.counts, drawn, _OUTSIDE, safe)
-    whole, box, both = areas(found), areas(boxes), areas(common)
     with np.errstate(under="ignore"):
         mass = np.exp(log_mass(parameters[cuts], common) - log_mass(parameters[cuts], found))
     return Comparison(

@@ -127,6 +127,7 @@ class ObservationRows(_Exact):
             raise ValueError(f"gamma = {gamma!r}, v_min = {v_min!r}: allowed: (0, 1] and [-1, 0]")
         self.gamma, self.reverse, self.reverses, self.never = gamma, -v_min, v_min < 0.0, NEVER
         self.coarse, self.fine, self.right_angle = _ROUNDING_32, _ROUNDING_64, 0.5 * math.pi
+        self.every = False
         self.things, self.bounds, self.parts = THINGS, BOUNDS, [6 * THINGS, 3 * BOUNDS]
         self.offset, self.turn_radius = NAMES.index("vcp_offset"), NAMES.index("turn_radius")
         self.step, self.other_speed = NAMES.index("step_length"), NAMES.index("opponent_v")
@@ -172,6 +173,7 @@ class ObservationRows(_Exact):
             Pattern(self.circle, self.lever, self.curved, self.shares),
             self.reverses,
             rounding,
+            every=self.every,
         )
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
@@ -276,12 +278,20 @@ class BarrierNet(_Exact):
         nominal, share = self.nominal(observation)
         if nominal.shape[0] == 0:
             return nominal
-        rows = self.rows.stacked(observation)
+        rows = self.tightened(self.rows.stacked(observation), share)
+        u, feasible, _active = solve_rows(rows, nominal.t().to(torch.float64), self.scale)
+        return self.settled(nominal, u, feasible)
+
+    def tightened(self, rows: Tensor, share: Tensor) -> Tensor:
+        """Rows (3, m, N) under the gains s gamma."""
         if self.share_min < 1.0:
             bounds, b = rows[2].split([self.bounds, rows.shape[1] - self.bounds], 0)
             b = shared_budgets(b, share[:, 0].to(torch.float64))
             rows = torch.cat([rows[:2], torch.cat([bounds, b], 0).unsqueeze(0)], 0)
-        u, feasible, _active = solve_rows(rows, nominal.t().to(torch.float64), self.scale)
+        return rows
+
+    def settled(self, nominal: Tensor, u: Tensor, feasible: Tensor) -> Tensor:
+        """Actions (N, 2) of solutions (2, N) and where there is one (N,), or what the filter is asked instead."""
         action = u.t().to(nominal.dtype)
         if self.defers:
             asked = torch.stack([nominal[:, 0].clamp(self.v_min, 1.0), nominal[:, 1].clamp(-1.0, 1.0)], 1)

@@ -30,8 +30,6 @@ def nearest_on_lines(
     p: Tensor,
     learning: bool,
     violated: float = VIOLATED,
-    flat: float = FLAT,
-    slack: float = GAP,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Project points on polygons {y : a y <= c}.
 
@@ -54,7 +52,36 @@ def nearest_on_lines(
     if count == 0:
         return p, torch.full_like(met, -1).expand(2, -1), outside, ~outside
     worst, row = excess.topk(count, 0, sorted=False)
-    c0, c1, ci = rows.gather(1, row.expand(3, -1, -1)).unbind(0)
+    y, obeys, pick, bounding = nearest_of(rows, rows.gather(1, row.expand(3, -1, -1)), worst, p, learning)
+    obeys = obeys | ~outside
+    if not learning:
+        return y, row, outside, obeys
+    active = torch.cat([row.gather(0, pick), bounding.gather(0, pick)], 0)
+    return y, torch.where(outside, active, -1), outside, obeys
+
+
+def nearest_of(
+    rows: Tensor,
+    lines: Tensor,
+    worst: Tensor,
+    p: Tensor,
+    learning: bool,
+    violated: float = VIOLATED,
+    flat: float = FLAT,
+    slack: float = GAP,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The nearest to p (2, N) of the points of the module docstring, on ``lines`` (3, k, N) that are some of ``rows``.
+
+    ``worst`` (k, N) is by how much p breaks each; those that it does not break are passed over.  ``learning``: whether
+    the last result is wanted.
+
+    Returns:
+        y (2, N); whether it obeys every row (N,); the line (1, N) that it is on; the row (k, N) that bounds the
+        interval at the point of each line, -1: none.
+    """
+    a0, a1, c = rows.unbind(0)
+    p0, p1 = p.unbind(0)
+    c0, c1, ci = lines.unbind(0)
     # The line of row i as f + t (-c1, c0).
     f0, f1, t_nom = ci * c0, ci * c1, p1 * c0 - p0 * c1
     sine = torch.addcmul(a1 * c0.unsqueeze(1), a0, c1.unsqueeze(1), value=-1.0)
@@ -70,13 +97,11 @@ def nearest_on_lines(
     y0 = torch.addcmul(f0, t, c1, value=-1.0).gather(0, pick)
     y1 = torch.addcmul(f1, t, c0).gather(0, pick)
     # 0 p is 0 where p is finite, else NaN.
-    obeys = (torch.addcmul(a0 * y0, a1, y1) - c + 0.0 * (p0 + p1) <= slack).all(0) | ~outside
-    y = torch.cat([y0, y1], 0)
-    if not learning:
-        return y, row, outside, obeys
-    bounding = torch.where(t_nom < low, low_row, torch.where(t_nom > high, high_row, -1))
-    active = torch.cat([row.gather(0, pick), bounding.gather(0, pick)], 0)
-    return y, torch.where(outside, active, -1), outside, obeys
+    obeys = (torch.addcmul(a0 * y0, a1, y1) - c + 0.0 * (p0 + p1) <= slack).all(0)
+    bounding = low_row
+    if learning:
+        bounding = torch.where(t_nom < low, low_row, torch.where(t_nom > high, high_row, -1))
+    return torch.cat([y0, y1], 0), obeys, pick, bounding
 
 
 def scale_of(weights: Tensor) -> Tensor:

@@ -78,6 +78,7 @@ def rows_of_things(
     reverses: bool,
     rounding: float,
     closing: float = BODY_CLOSING,
+    every: bool = False,
 ) -> Tensor:
     """Rows g_v v + g_omega omega <= b of bounds, bodies and barriers of N robots, in any consistent units.
 
@@ -98,11 +99,12 @@ def rows_of_things(
         fixed: :func:`pattern`.
         reverses: whether any robot has ``back`` > 0.
         rounding: a length; a gap that is smaller counts as 0.
+        every: whether rows of bodies that bind nobody are there too, so that no branch depends on a value.
 
     Returns:
         (3, M, N): g_v, g_omega, b of bounds, of bodies, of barriers against left turns and of barriers against right
         turns (K rows each).  Bodies: the other robot's alone (1 row) where nobody reverses or is outside a safe set;
-        else K rows forward, and where ``reverses`` K rows backward.
+        else, and with ``every``, K rows forward, and where ``reverses`` K rows backward.
     """
     things = x.shape[1]
     rho = torch.hypot(x, y)
@@ -137,21 +139,22 @@ def rows_of_things(
     right = unit * torch.sub(side, (even - odd).minimum(most), alpha=0.25)
 
     # Bodies.
-    if reverses or (gap.numel() > 0 and float(gap.detach().min()) < 0.0):
+    if reverses or every or (gap.numel() > 0 and float(gap.detach().min()) < 0.0):
         outside = gap.select(0, 0).narrow(0, 0, things - 1) < 0.0
         if reverses:
             outside = outside | (back > 0.0)
         clear = torch.minimum(rate, closing / dt) * gap.select(0, 1).narrow(0, 0, things - 1).relu()
         limit = torch.cat([torch.where(outside, clear, float("inf")), limit], 0)
-        beta = torch.atan2(y.select(0, 1), x.select(0, 1)).abs()
+        cos_p, sin_p = cos_beta.select(0, 1), sin_beta.select(0, 1)
     else:
-        beta = torch.atan2(
-            y.select(0, 1).narrow(0, things - 1, 1), x.select(0, 1).narrow(0, things - 1, 1)
-        ).abs()
-    half = 0.5 * turned
-    ahead, still = (beta - half).relu().cos().relu(), torch.zeros_like(beta)
+        cos_p = cos_beta.select(0, 1).narrow(0, things - 1, 1)
+        sin_p = sin_beta.select(0, 1).narrow(0, things - 1, 1)
+    # The cosine of [|beta| - half a turn]+, without the angle itself.
+    half = (0.5 * turned).clamp(max=math.pi)
+    cos_half, across = half.cos(), half.sin() * sin_p.abs()
+    ahead, still = torch.where(cos_p >= cos_half, 1.0, cos_p * cos_half + across).relu(), torch.zeros_like(cos_p)
     if reverses:
-        astern = (math.pi - beta - half).relu().cos().relu()
+        astern = torch.where(-cos_p >= cos_half, 1.0, across - cos_p * cos_half).relu()
         ahead, still = torch.cat([ahead, -astern], 0), torch.cat([still, still], 0)
         limit = torch.cat([limit, limit], 0)
     g_v = [bounds.select(0, 0), ahead, cos_q, cos_q]
