@@ -8,7 +8,20 @@ from __future__ import annotations
 
 import typer
 
-from pe_cli import ablate, bag, bench, doctor, evaluate, exploit, falsify, launch, policy, test, train
+from pe_cli import (
+    ablate,
+    bag,
+    bench,
+    doctor,
+    evaluate,
+    exploit,
+    falsify,
+    launch,
+    policy,
+    scenarios,
+    test,
+    train,
+)
 
 app = typer.Typer(
     name="pe",
@@ -27,6 +40,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
 app.command("exploit")(exploit.exploit)
+app.command("scenarios")(scenarios.scenarios)
 app.command("falsify")(falsify.falsify)
 app.command("bag")(bag.bag)
 app.command("bench")(bench.bench)

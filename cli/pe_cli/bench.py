@@ -23,20 +23,24 @@ class Suite(StrEnum):
     RANDOMISED = "randomised"
     LEARNED = "learned"
     GAP = "gap"
+    SCENARIOS = "scenarios"
     ALL = "all"
 
 
-_NOT_IN_ALL = (Suite.ALL, Suite.ENDURANCE, Suite.RANDOMISED, Suite.LEARNED, Suite.GAP)
-"""What takes a quarter of an hour or more is asked for by name."""
+_NOT_IN_ALL = (Suite.ALL, Suite.ENDURANCE, Suite.RANDOMISED, Suite.LEARNED, Suite.GAP, Suite.SCENARIOS)
+"""What takes many minutes is asked for by name."""
 
 
 def bench(
     suite: Annotated[Suite, typer.Argument(help="What to measure.")] = Suite.ALL,
     json: Annotated[Path | None, typer.Option(help="Write the rows to this file.", metavar="FILE")] = None,
     pursuers: Annotated[
-        str | None, typer.Option(help="learned: bundles to play, with commas. Default: those in models/.")
+        str | None,
+        typer.Option(help="learned, gap, scenarios: bundles to play, with commas. Default: those in models/."),
     ] = None,
-    episodes: Annotated[int | None, typer.Option(help="learned, gap: episodes of each case.", min=1)] = None,
+    episodes: Annotated[
+        int | None, typer.Option(help="learned, gap, scenarios: episodes of each case.", min=1)
+    ] = None,
     minutes: Annotated[float, typer.Option(help="endurance: wall time of the run.", min=0.2)] = 30.0,
 ) -> None:
     """Measure our solver and control loop beside their peers, in the same run on the same machine.
@@ -48,6 +52,7 @@ def bench(
     randomised plays 20,000 episodes in which robots, sensors and maps differ from what the filter believes.
     learned plays the learned pursuers and lead pursuit against every evader, slower and faster, held-out ones too.
     gap plays learned pursuers as they were trained, as they are deployed, and without a filter.
+    scenarios plays the scenario suite with every pursuer at both scales; with --json its page is written beside it.
     """
     from pe_cli.test import find_root
     from pe_evaluation.metrics import write_json
@@ -59,7 +64,7 @@ def bench(
         module = importlib.import_module(f"tests.bench.{each.value.replace('-', '_')}")
         if each is Suite.ENDURANCE:
             rows += module.run(json, minutes)
-        elif each in (Suite.LEARNED, Suite.GAP):
+        elif each in (Suite.LEARNED, Suite.GAP, Suite.SCENARIOS):
             named = {"pursuers": pursuers.split(",")} if pursuers else {}
             rows += module.run(json, episodes or module.EPISODES, **named)
         else:

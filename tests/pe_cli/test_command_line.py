@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from pe_cli.app import app
 
-COMMANDS = ("launch", "test", "evaluate", "falsify", "bag", "bench", "policy", "doctor")
+COMMANDS = ("launch", "test", "evaluate", "falsify", "scenarios", "bag", "bench", "policy", "doctor")
 
 
 def pe(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -57,6 +58,7 @@ def test_command_line_starts_without_the_heavy_libraries() -> None:
         (("policy", "check", "no-such-bundle"), "no-such-bundle"),
         (("evaluate", "--pursuer", "lead", "--evader", "flee", "--safety", "hope"), "safety"),
         (("evaluate", "--pursuer", "lead", "--evader", "flee", "--scenario", "nowhere"), "nowhere"),
+        (("scenarios", "nowhere"), "scenario 'nowhere' is unknown; known: "),
         (("evaluate", "--pursuer", "lead", "--evader", "flee", "--obstacles", "7"), "obstacles = 7: allowed: 0 to 6"),
     ],
 )
@@ -77,3 +79,21 @@ def test_unknown_command_is_status_2() -> None:
 def test_policy_check_and_show() -> None:
     assert "lead: sound" in pe("policy", "check", "lead").stdout
     assert '"role": "pursuer"' in pe("policy", "show", "lead").stdout
+
+
+@pytest.mark.slow
+def test_scenarios_end_with_1_where_a_criterion_does_not_hold_and_0_where_all_do(
+    tmp_path: Path, repository: Path
+) -> None:
+    text = (repository / "config" / "scenarios" / "corner.yaml").read_text()
+    assert "capture_time_most: 30 s" in text
+    hard = tmp_path / "hard.yaml"
+    hard.write_text(text.replace("capture_time_most: 30 s", "capture_time_most: 0.1 s"))
+    lines = tmp_path / "rows.jsonl"
+    words = ("scenarios", str(hard), "--pursuer", "lead", "--episodes", "2", "--json", str(lines))
+    failed = pe(*words)
+    assert failed.returncode == 1 and "FAIL" in failed.stdout, failed.stderr
+    row = json.loads(lines.read_text())
+    assert [c["criterion"] for c in row["criteria"] if not c["passed"]] == ["capture_time_most"]
+    passed = pe("scenarios", "corner", "--pursuer", "lead", "--episodes", "2")
+    assert passed.returncode == 0 and "FAIL" not in passed.stdout, passed.stderr

@@ -14,7 +14,7 @@ from pe_core.arena import Arena, ArenaConfig, load_arena
 from pe_core.config import ConfigurationError
 from pe_core.paths import config_names
 from pe_core.robot import RobotModel, load_robot
-from pe_core.scenario import Layout, Scenario, check_layout, load_scenario, sample_layout
+from pe_core.scenario import Layout, Scenario, check_layout, load_scenario, measures_of, sample_layout, turned
 
 GAMES = [
     ("reference", "reference"),
@@ -149,6 +149,15 @@ def test_every_scenario_file_starts_for_every_profile(name: str, robot: str, are
         ("obstacles: [[1, 2]]\n", "obstacles = .*x, y, radius"),
         ("obstacles: 3\n", "obstacles = 3.*list"),
         ("obstacle_count: 7\n", r"obstacle_count = 7.*\[-1, 6\]"),
+        ("pursuer: [1 km, 0, 0]\n", "pursuer = '1 km'.*m, widths, capture_radii"),
+        ("pursuer: [0, 0, 1 m]\n", "pursuer = .*heading a finite number"),
+        ("spread_position: -1\n", r"spread_position = -1.*\[0, 10\] m"),
+        ("mirrored: 1\n", "mirrored = 1.*true, false"),
+        ("criteria: []\n", r"criteria = \[\].*a mapping"),
+        ("criteria: {captures: 1}\n", "unknown key 'captures'.*captures_least"),
+        ("criteria: {captures_least: 2}\n", r"captures_least = 2.*\[0, 1\]"),
+        ("criteria: {margin_least: 1 foot}\n", "margin_least = '1 foot'"),
+        ("criteria: {capture_time_most: 30}\n", "capture_time_most = 30.*only with captures_least"),
         ("speed_ratio: 5\n", r"speed_ratio = 5.*\[0.1, 3\]"),
         ("obstacels: []\n", "unknown key 'obstacels'"),
     ],
@@ -166,3 +175,77 @@ def test_obstacles_without_a_radius_or_too_many_are_refused() -> None:
         sample_layout(Scenario(obstacles=((0.0, 0.0, -1.0),)), ARENA, ROBOT, ROBOT, 0, 0)
     with pytest.raises(ConfigurationError, match="7 obstacles"):
         sample_layout(Scenario(obstacles=((0.0, 0.0, 0.1),) * 7), ARENA, ROBOT, ROBOT, 0, 0)
+
+
+@pytest.mark.parametrize("name", config_names("scenarios"))
+@pytest.mark.parametrize(("robot", "arena"), GAMES)
+def test_no_start_of_a_scenario_is_a_capture_or_a_contact(name: str, robot: str, arena: str) -> None:
+    model, config, scenario = load_robot(robot), load_arena(arena), load_scenario(name)
+    for episode in range(12):
+        layout = sample_layout(scenario, config, model, model, 3, episode)
+        check_layout(layout, model, model, name)
+        assert math.dist(layout.pursuer[:2], layout.evader[:2]) > 1.1 * config.capture_radius
+
+
+@pytest.mark.parametrize(("robot", "arena"), GAMES)
+def test_necks_of_the_corridor_are_one_and_a_half_bodies_wide_at_every_scale(robot: str, arena: str) -> None:
+    model = load_robot(robot)
+    layout = sample_layout(load_scenario("corridor"), load_arena(arena), model, model, 0, 0)
+    for x, y, radius in layout.arena.obstacles:
+        assert 2.0 * (abs(y) - radius) == pytest.approx(1.5 * 2.0 * model.radius)
+        assert layout.arena.body_margin(x, 0.0, model.radius) > model.vcp_offset, "the control point fits"
+
+
+@pytest.mark.parametrize(("robot", "arena"), GAMES)
+def test_head_on_is_four_capture_radii_at_every_scale(robot: str, arena: str) -> None:
+    model, config = load_robot(robot), load_arena(arena)
+    layout = sample_layout(load_scenario("head_on"), config, model, model, 0, 0)
+    assert math.dist(layout.pursuer[:2], layout.evader[:2]) == pytest.approx(4.0 * config.capture_radius)
+    assert abs(layout.pursuer[2] - layout.evader[2]) == pytest.approx(math.pi)
+
+
+def test_starts_spread_about_the_given_pose_from_the_second_episode_on() -> None:
+    scenario = Scenario(
+        obstacles=((0, 5, 1),), pursuer=(-4, 0, 10), evader=(4, 0, 0), spread_position=0.5, spread_heading=20
+    )
+    layouts = [sample_layout(scenario, ARENA, ROBOT, ROBOT, 1, episode) for episode in range(200)]
+    first = layouts[0]
+    np.testing.assert_allclose(first.pursuer, [-4.0, 0.0, math.radians(10)])
+    away = [math.dist(layout.pursuer[:2], first.pursuer[:2]) for layout in layouts[1:]]
+    turns = [abs(layout.pursuer[2] - first.pursuer[2]) for layout in layouts[1:]]
+    assert 0.45 < max(away) <= 0.5 and math.radians(18) < max(turns) <= math.radians(20)
+    assert len(set(away)) == len(away)
+
+
+def test_mirrored_layouts_take_all_eight_forms_and_keep_every_distance() -> None:
+    scenario = Scenario(obstacles=((1, 3, 1),), pursuer=(-4, 1, 30), evader=(4, 0, 0), mirrored=True)
+    layouts = [sample_layout(scenario, ARENA, ROBOT, ROBOT, 0, episode) for episode in range(80)]
+    assert len({tuple(np.round(layout.pursuer, 9)) for layout in layouts}) == 8
+    first = layouts[0]
+    for layout in layouts:
+        assert math.dist(layout.pursuer[:2], layout.evader[:2]) == pytest.approx(math.sqrt(65.0))
+        for pose, other in ((layout.pursuer, first.pursuer), (layout.evader, first.evader)):
+            # The obstacle, seen from the robot, is as far and as much to a side as before.
+            assert bearing(layout, pose) == pytest.approx(bearing(first, other))
+
+
+def bearing(layout: Layout, pose: np.ndarray) -> tuple[float, float]:
+    """Distance of the obstacle and cosine of its bearing, which a mirror does not change."""
+    x, y = layout.arena.obstacles[0, :2] - pose[:2]
+    distance = math.hypot(x, y)
+    return distance, (x * math.cos(pose[2]) + y * math.sin(pose[2])) / distance
+
+
+def test_a_quarter_turn_is_counterclockwise() -> None:
+    layout = Layout(Arena(10.0, np.array([[2.0, 0.0, 1.0]])), np.array([1.0, 0.0, 0.0]), np.array([5.0, 1.0, 0.0]))
+    result = turned(layout, 1)
+    np.testing.assert_allclose(result.pursuer, [0.0, 1.0, math.pi / 2])
+    np.testing.assert_allclose(result.evader, [-1.0, 5.0, math.pi / 2])
+    np.testing.assert_allclose(result.arena.obstacles, [[0.0, 2.0, 1.0]])
+
+
+def test_criteria_are_no_part_of_what_is_played() -> None:
+    with_criteria, without = Scenario(criteria={"captures_least": 0.5}), Scenario()
+    assert with_criteria.played() == without.played()
+    assert with_criteria.criteria.captures_least == 0.5 and with_criteria.criteria.violations_most == 0
+    assert measures_of(without, ARENA, ROBOT, ROBOT).width == pytest.approx(0.3)
