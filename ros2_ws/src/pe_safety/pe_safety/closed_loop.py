@@ -390,18 +390,20 @@ class Games:
         )  # fmt: skip
         return out
 
-    def rows(self, role: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Safety rows G (k, M, 2), b (k, M) of robot ``role`` in the next step, in actions (module ``game_rows``).
+    def rows(self, role: int, games: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Safety rows G (k, M, 2), b (k, M) of robot ``role`` of ``games`` (k,) in the next step, in actions.
+
+        See :mod:`pe_safety.game_rows`.
 
         Raises:
             ValueError: a robot has more than M rows.
         """
-        k = len(self.active)
+        k = len(games)
         g, b = np.empty((k, ROWS, 2)), np.empty((k, ROWS))
         crowded = rows_of_games(
-            role, self.active, self.states, self._sent, self.half_side, self.obstacles, self.obstacle_count,
+            role, games, self.states, self._sent, self.half_side, self.obstacles, self.obstacle_count,
             self._models, self._parameters, self.config.dt, self._worlds is not None, self._seen, self._deviations,
-            self._ages_now(), 1.0, g, b, np.empty((k, ROWS), np.bool_),
+            self._ages_of(games), 1.0, g, b, np.empty((k, ROWS), np.bool_),
         )  # fmt: skip
         if crowded:
             raise ValueError(f"{crowded} games have more than {ROWS} safety rows")
@@ -413,7 +415,7 @@ class Games:
         own, certain = self.states[n, role], (0.0, 0.0)
         deviations = rival = certain
         if drawn:
-            late = int(min(self._ages[n, self.steps[n], role], self.steps[n]))
+            late = int(self._ages_of(np.array([n]))[0, role])
             own = self._seen[n, role, 0]
             deviations, rival = tuple(self._deviations[n, role, 0]), tuple(self._deviations[n, 1 - role, late])
         pending, budget, ahead = np.empty(PENDING_SIZE), np.empty(BUDGET_SIZE), np.empty(5)
@@ -431,23 +433,26 @@ class Games:
         there = self.obstacles[n, side, : self.obstacle_count[n]].copy()
         return Arena(float(self.half_side[n, side]), there)
 
-    def models(self, n: int) -> NDArray[np.float64]:
-        """Both robots of game ``n`` as they are believed (2, .): ``RobotModel.as_array``."""
-        return self._models[n]
+    def models_of(self, games: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Both robots of ``games`` as they are believed (k, 2, .): ``RobotModel.as_array``."""
+        return self._models[games]
 
-    def commands(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The commands (k, 2, 2) that both robots of the games ``rows`` executed last [m/s, rad/s]."""
-        return self._sent[rows, :, 0].copy()
+    def commands(self, games: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The commands (k, 2, 2) that both robots of ``games`` executed last [m/s, rad/s]."""
+        return self._sent[games, :, 0]
 
     def take_over(self, role: int) -> None:
         """From now on commands of robot ``role`` are filtered by the caller: they pass through the limits alone."""
         self._filtered[role] = False
 
     def _ages_now(self) -> NDArray[np.int64]:
-        """Age (k, 2) of the opponent's state that each robot of the active games sees [control steps]."""
-        now = self.steps[self.active]
+        return self._ages_of(self.active)
+
+    def _ages_of(self, games: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Age (k, 2) of the opponent's state that each robot of ``games`` sees [control steps]."""
+        now = self.steps[games]
         drawn = self._worlds is not None
-        ages = np.minimum(self._ages[self.active, now], now[:, None]) if drawn else self._ages[:, 0:0]
+        ages = np.minimum(self._ages[games, now], now[:, None]) if drawn else self._ages[:, 0:0]
         return np.ascontiguousarray(ages).reshape(-1, 2)
 
     def step(self, actions: NDArray[np.float64]) -> None:

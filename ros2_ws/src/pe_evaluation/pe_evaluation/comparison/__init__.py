@@ -1,0 +1,1 @@
+"""Approaches beside one another: the same starts, the same measures."""
