@@ -19,12 +19,20 @@ APPROACHES = {
 }  # fmt: skip
 
 
-def described(approaches: tuple[str, ...] = ("cbf-trained", "cbf", "net-trained", "net"), **more: Any) -> dict[str, Any]:
+def described(
+    approaches: tuple[str, ...] = ("cbf-trained", "cbf", "net-trained", "net"), **more: Any
+) -> dict[str, Any]:
     """What the file of a small plan holds."""
     found = {"cbf-trained", "cbf"} <= set(approaches)
     net = {"net-trained", "net"} <= set(approaches)
-    gaps = [{"name": "cbf-beta", "title": "CBF-Beta", "trained": "cbf-trained", "deployed": "cbf"}] if found else []
-    gaps += [{"name": "barriernet", "title": "Net", "trained": "net-trained", "deployed": "net"}] if net else []
+    gaps = (
+        [{"name": "cbf-beta", "title": "CBF-Beta", "trained": "cbf-trained", "deployed": "cbf"}]
+        if found
+        else []
+    )
+    gaps += (
+        [{"name": "barriernet", "title": "Net", "trained": "net-trained", "deployed": "net"}] if net else []
+    )
     data = {
         "approaches": [{"name": name, **APPROACHES[name]} for name in approaches],
         "cells": [{"evader": "random", "speed_ratios": [1.0]}],
@@ -35,7 +43,10 @@ def described(approaches: tuple[str, ...] = ("cbf-trained", "cbf", "net-trained"
 
 
 def small_plan(
-    episodes: int = 3, seeds: tuple[int, ...] = (0, 1), approaches: tuple[str, ...] = ("cbf-trained", "cbf"), **more: Any
+    episodes: int = 3,
+    seeds: tuple[int, ...] = (0, 1),
+    approaches: tuple[str, ...] = ("cbf-trained", "cbf"),
+    **more: Any,
 ) -> Plan:
     """A small plan."""
     return plan_of(described(approaches, **more), "test", "test", episodes, seeds)
@@ -43,4 +54,6 @@ def small_plan(
 
 def without_times(rows: list[Row]) -> list[Row]:
     """Rows without what differs between two runs of the same seed."""
-    return [{key: value for key, value in row.items() if key not in ("policy_us", "filter_us")} for row in rows]
+    return [
+        {key: value for key, value in row.items() if key not in ("policy_us", "filter_us")} for row in rows
+    ]

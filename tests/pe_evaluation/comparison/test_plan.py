@@ -22,7 +22,15 @@ def refused(data: dict[str, Any], *words: str, episodes: int = 2, seeds: tuple[i
 def test_default_plan_holds_what_the_question_needs() -> None:
     plan = load_plan("default", 200, (0, 1, 2))
     evaders = {cell.evader for cell in plan.cells}
-    assert evaders == {"lookahead", "boundary", "flee", "random", "hider", "ppo-selfplay", "barriernet-evader"}
+    assert evaders == {
+        "lookahead",
+        "boundary",
+        "flee",
+        "random",
+        "hider",
+        "ppo-selfplay",
+        "barriernet-evader",
+    }
     assert {cell.speed_ratio for cell in plan.cells} == {1.0, 1.1, 1.2, 1.3}
     assert {"cbf-beta", "barriernet", "hybrid", "ppo"} == {gap.name for gap in plan.gaps}
     assert [approach.name for approach in plan.approaches if approach.learns] == ["hybrid"]
@@ -32,9 +40,12 @@ def test_jobs_cover_every_episode_once() -> None:
     plan = small_plan(BATCH + 7, (3, 1), ("cbf", "hybrid"))
     jobs = list(plan.jobs())
     assert len({job.name for job in jobs}) == len(jobs)
-    played = Counter((job.approach, job.seed, n) for job in jobs for n in range(job.first, job.first + job.count))
+    played = Counter(
+        (job.approach, job.seed, n) for job in jobs for n in range(job.first, job.first + job.count)
+    )
     assert played == Counter(
-        [("cbf", seed, n) for seed in (3, 1) for n in range(BATCH + 7)] + [("hybrid", seed, 0) for seed in (3, 1)]
+        [("cbf", seed, n) for seed in (3, 1) for n in range(BATCH + 7)]
+        + [("hybrid", seed, 0) for seed in (3, 1)]
     )
 
 

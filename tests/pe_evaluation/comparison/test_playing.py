@@ -26,7 +26,9 @@ DRAWN = {
 }  # fmt: skip
 
 
-def played(plan: Plan, approach: str, count: int = 3, cell: Cell = CELL, apart: bool | None = None) -> list[Played]:
+def played(
+    plan: Plan, approach: str, count: int = 3, cell: Cell = CELL, apart: bool | None = None
+) -> list[Played]:
     job = Job(approach, cell, 0, 0, count)
     return play(prepare_stage(plan, job), job, apart)
 
@@ -42,7 +44,9 @@ def test_a_batch_is_what_the_evaluator_plays() -> None:
         assert found.intervened[:, 0].sum() == counts.interventions
         assert found.infeasible[:, 0].sum() == counts.infeasible
         assert (track.tiers[:, 0] == BACKUP).sum() == counts.backup
-        assert set(np.flatnonzero(track.tiers[:, 0] == RELAXED)) <= set(np.flatnonzero(found.infeasible[:, 0]))
+        assert set(np.flatnonzero(track.tiers[:, 0] == RELAXED)) <= set(
+            np.flatnonzero(found.infeasible[:, 0])
+        )
         sizes = np.hypot(*corrections(found)[:, 0].T)
         assert sizes.sum() == pytest.approx(counts.correction_sum, abs=1e-9)
 
@@ -74,7 +78,9 @@ def test_episodes_do_not_depend_on_the_batch(approach: str) -> None:
 
 def test_all_approaches_begin_the_same_episodes() -> None:
     names = ("ppo-alone", "cbf-trained", "net", "hybrid")
-    starts = [[found.track.poses[0] for found in played(small_plan(approaches=names), name, 1)] for name in names]
+    starts = [
+        [found.track.poses[0] for found in played(small_plan(approaches=names), name, 1)] for name in names
+    ]
     for own in starts[1:]:
         np.testing.assert_array_equal(own, starts[0])
 
@@ -90,7 +96,12 @@ def test_noise_is_as_wide_as_the_policy_explored() -> None:
     found = played(small_plan(approaches=("net", "net-trained")), "net-trained", 3)
     mean = played(small_plan(approaches=("net", "net-trained")), "net", 3)
     # The first step is taken from the same state by both.
-    noise = np.array([(a.track.nominal[0, 0] - b.track.nominal[0, 0]) / a.limits[0] for a, b in zip(found, mean, strict=True)])
+    noise = np.array(
+        [
+            (a.track.nominal[0, 0] - b.track.nominal[0, 0]) / a.limits[0]
+            for a, b in zip(found, mean, strict=True)
+        ]
+    )
     spread = exploration(load_bundle("barriernet", role="pursuer"))
     assert (np.abs(noise) < 5.0 * spread).all() and (np.abs(noise[:, 1]) > 1e-4).all()
     with pytest.raises(BundleError, match="how far it explored"):
@@ -113,7 +124,9 @@ def test_the_learning_filter_plays_and_learns() -> None:
     assert found.track.margins.min() > 0.0
     assert len(found.filter_us) == found.track.steps
     (plain,) = played(plan, "net", 1, Cell(RANDOMISED, "random", 1.0))
-    assert found.track.poses.shape != plain.track.poses.shape or not np.array_equal(found.track.poses, plain.track.poses)
+    assert found.track.poses.shape != plain.track.poses.shape or not np.array_equal(
+        found.track.poses, plain.track.poses
+    )
 
 
 def test_a_row_names_its_episode_and_has_no_hole() -> None:

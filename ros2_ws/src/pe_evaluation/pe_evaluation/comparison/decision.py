@@ -172,7 +172,9 @@ def _weight_range(key: str, scores: Scores, weights: Mapping[str, float], first:
     for weight in grid:
         scale = (1.0 - weight) / rest if rest > 0.0 else 0.0
         tried = {other: weight if other == key else scale * weights[other] for other in CRITERIA}
-        winners.append(names[int(np.argmax(totals_of(scores, tried)[:, 0]))])
+        totals = totals_of(scores, tried)[:, 0]
+        ahead = totals[names.index(first)] >= totals.max() - 1e-12
+        winners.append(first if ahead else names[int(np.argmax(totals))])
     here = int(round(weights[key] * 1000))
     low = high = here
     while low > 0 and winners[low - 1] == first:
