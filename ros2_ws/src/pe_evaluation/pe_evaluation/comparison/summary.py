@@ -30,8 +30,9 @@ def summarise(results: Results, rules: Rules, identity: Mapping[str, Any]) -> di
     pairs = pairs_of(results)
     evidence: list[Evidence] = []
     notes = []
+    rivals = [gap.deployed for gap in plan.gaps if results.strata([gap.deployed])]
     for gap in plan.gaps:
-        found = evidence_of(results, gap, rules)
+        found = evidence_of(results, gap, rules, rivals)
         if isinstance(found, str):
             notes.append(f"{gap.title} is no candidate: {found}.")
         else:
