@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ class Mechanism:
             state[3:] = sent.velocity(own.stamp_ns)
         ahead = sent.predict(state, own.stamp_ns, age)
         rival = np.array(opponent.state)
-        known = {
+        known: dict[str, Any] = {
             "opponent_age": opponent_age(cycle),
             "deviations": own.deviations,
             "opponent_deviations": opponent.deviations,
