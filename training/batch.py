@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from pe_core.arena import OBSTACLES_MAX
 from pe_core.observation import SIZE, encode
+from pe_core.rewards import write_rewards
 from pe_core.robot import RADIUS
 from pe_core.rules import body_margin
 from pe_safety.closed_loop import COUNTS, INFEASIBLE, INTERVENTIONS, observe_games, step_games
 from training.noise import normal, uniform
 from training.opponents.play import GIVEN, NOISE_HOLD, OBSTACLES_SHAPE, TABLE_SHAPE, WORK_SHAPE, act
-from training.rewards import write_rewards
 from training.starts import Starts
 
 # Indices of Rules.numbers: rules of the game and of the drawn worlds, as floats.

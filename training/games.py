@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pe_core.arena import arena_of, load_arena
 from pe_core.config import ConfigurationError
 from pe_core.randomisation import load_randomisation
+from pe_core.rewards import Rewards, load_rewards
 from pe_core.robot import load_robot
 from pe_core.roles import ROLES
 from pe_core.rules import check_game
@@ -31,7 +32,6 @@ from pe_safety.pending import history_rows
 from training.batch import Batch, Rules, begin_all, empty_batch, step_batch
 from training.field import Field, check_ranges, parse_mix
 from training.opponents.play import GIVEN, number_of
-from training.rewards import Rewards, load_rewards
 from training.starts import delay_rows, deviations_of, draw_starts
 
 LEARNER = "learner"

@@ -7,7 +7,7 @@ omega / omega_max), h = omega dt / 2 and sinc(h) = sin(h) / h one control step i
     v+ = v,   omega+ = omega
 
 The opponent, the obstacles and the time are data.  The values are those of :func:`pe_core.observation.encode`,
-:func:`pe_core.unicycle.arc_step` and :func:`training.rewards.write_rewards`, to rounding; all in float64.
+:func:`pe_core.unicycle.arc_step` and :func:`pe_core.rewards.write_rewards`, to rounding; all in float64.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from pe_core.arena import OBSTACLES_MAX
+from pe_core.rewards import PROGRESS, SAFETY, SAFETY_SCALE, TIME
 from pe_core.robot import OMEGA_MAX, RADIUS, V_MAX, VCP_OFFSET
 from training.batch import CAPTURE_RADIUS, DT, MAX_STEPS
 from training.games import BatchedGames
-from training.rewards import PROGRESS, SAFETY, SAFETY_SCALE, TIME
 
 _SMALL = 1e-2
 OWN, OTHER = 0, 1

@@ -126,7 +126,7 @@ def collect(
 ) -> None:
     """Play ``rollout`` full with what ``policy`` draws; ended episodes go to ``account``.
 
-    ``price`` is what is taken from the reward beside (``training.rewards``), for the states that were reached.
+    ``price`` is what is taken from the reward beside (``pe_core.rewards``), for the states that were reached.
     """
     steps, n = rollout.rewards.shape
     other = 1 - role

@@ -25,6 +25,7 @@ from pe_core.config import ConfigurationError
 from pe_core.files import replaced, write_text
 from pe_core.paths import boundary_path
 from pe_core.provenance import git_revision
+from pe_core.rewards import load_rewards
 from pe_core.roles import ROLES
 from pe_safety.feasibility.model import load_feasibility
 from training.field import parse_mix
@@ -39,7 +40,6 @@ from training.learning.rollout import Account, Price, Rollout, collect
 from training.learning.shac import ShortHorizon
 from training.networks import perceptron
 from training.opponents.play import NUMBERS
-from training.rewards import load_rewards
 
 CHECKPOINT, RUN, CURVES = "checkpoint.pt", "run.json", "curves.jsonl"
 CHECKPOINT_EVERY_S = 120.0

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from pe_core.config import ConfigurationError
+from pe_core.rewards import load_rewards
 from pe_core.robot import load_robot
 from pe_safety.barrier_net import BOUNDS, ObservationRows, left_to_filter, shared_budgets
 from pe_safety.parameters import SafetyParameters, load_safety
@@ -36,7 +37,6 @@ from training.learning.parameters import SHAC, Learning
 from training.learning.policies import BarrierNetPolicy
 from training.learning.ppo import Optimisers, explained_variance, value_step
 from training.learning.rollout import Account, Rollout
-from training.rewards import load_rewards
 
 _FREE = ("gamma", "weight_v", "weight_omega")
 

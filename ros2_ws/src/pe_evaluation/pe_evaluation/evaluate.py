@@ -158,7 +158,7 @@ def play(setup: Setup, episodes: range) -> list[EpisodeRecord]:
     layouts, worlds = start(setup, episodes)
     games = Games(layouts, config, setup.robots, setup.parameters, worlds)
     watch = None if setup.boundary is None else Watch(games, setup.boundary)
-    noise = [_noise(policy, seed, episodes, config.max_steps) for policy in setup.policies]
+    noise = [noise_source(policy, seed, episodes, config.max_steps) for policy in setup.policies]
     step = 0
     while len(games.active):
         actions = np.empty((len(games.active), 2, 2))
@@ -247,9 +247,10 @@ def _play_chunk(part: range) -> list[EpisodeRecord]:
     return play(_worker_setup, part)
 
 
-def _noise(
+def noise_source(
     policy: PolicyBundle, seed: int, episodes: range, steps: int
 ) -> Callable[[NDArray[np.int64], int], NDArray[np.float64]] | None:
+    """The random inputs (k, size) of ``policy`` by rows and control step; None where it draws nothing."""
     if not policy.schema.noise_size:
         return None
     sources = [NoiseSource(policy.schema, seed, episode, steps) for episode in episodes]

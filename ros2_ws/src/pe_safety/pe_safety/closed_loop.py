@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pe_core.arena import OBSTACLES_MAX, ArenaConfig
+from pe_core.arena import OBSTACLES_MAX, Arena, ArenaConfig
 from pe_core.ekf import advance_in_place, correct_in_place, usual_deviations
 from pe_core.ekf import deviations as deviation_of
 from pe_core.observation import SIZE, encode_batch
@@ -43,6 +44,7 @@ from pe_safety.budget import usual_margin
 from pe_safety.feasibility.games import margins_of_games
 from pe_safety.feasibility.model import FeasibilityModel
 from pe_safety.filter import INTERVENTION
+from pe_safety.game_rows import ROWS, rows_of_games
 from pe_safety.ladder import BACKUP, EXACT, REASONS, correction_size, filter_step, is_infeasible
 from pe_safety.parameters import GAIN_ERROR, SafetyParameters
 from pe_safety.pending import PENDING_SIZE, history_rows
@@ -227,6 +229,23 @@ def observe_games(
             deviations[n, r, 0, 0], deviations[n, r, 0, 1] = deviation_of(covariance)
 
 
+class Sight(NamedTuple):
+    """What one robot knows when it filters a command: arguments of :meth:`pe_safety.filter.SafetyFilter.step`.
+
+    ``own`` is its state now as it knows it, ``ahead`` the one where a command sent now begins to act; ``age`` [s];
+    deviations of position and heading [m, rad].
+    """
+
+    own: NDArray[np.float64]
+    ahead: NDArray[np.float64]
+    opponent: NDArray[np.float64]
+    arena: Arena
+    age: float
+    deviations: tuple[float, float]
+    opponent_deviations: tuple[float, float]
+    pending: NDArray[np.float64]
+
+
 class Games:
     """A batch of games from given layouts; role 0 is the pursuer, role 1 the evader.
 
@@ -371,11 +390,69 @@ class Games:
         )  # fmt: skip
         return out
 
+    def rows(self, role: int, games: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Safety rows G (k, M, 2), b (k, M) of robot ``role`` of ``games`` (k,) in the next step, in actions.
+
+        See :mod:`pe_safety.game_rows`.
+
+        Raises:
+            ValueError: a robot has more than M rows.
+        """
+        k = len(games)
+        g, b = np.empty((k, ROWS, 2)), np.empty((k, ROWS))
+        crowded = rows_of_games(
+            role, games, self.states, self._sent, self.half_side, self.obstacles, self.obstacle_count,
+            self._models, self._parameters, self.config.dt, self._worlds is not None, self._seen, self._deviations,
+            self._ages_of(games), 1.0, g, b, np.empty((k, ROWS), np.bool_),
+        )  # fmt: skip
+        if crowded:
+            raise ValueError(f"{crowded} games have more than {ROWS} safety rows")
+        return g, b
+
+    def sight(self, n: int, role: int) -> Sight:
+        """What robot ``role`` of game ``n`` knows before the next step: what its filter is given."""
+        drawn, late = self._worlds is not None, 0
+        own, certain = self.states[n, role], (0.0, 0.0)
+        deviations = rival = certain
+        if drawn:
+            late = int(self._ages_of(np.array([n]))[0, role])
+            own = self._seen[n, role, 0]
+            deviations, rival = tuple(self._deviations[n, role, 0]), tuple(self._deviations[n, 1 - role, late])
+        pending, budget, ahead = np.empty(PENDING_SIZE), np.empty(BUDGET_SIZE), np.empty(5)
+        other = write_sight(
+            n, role, late, self.states, self._sent, self._models, self._parameters, self.config.dt, drawn, self._seen,
+            self._deviations, pending, budget, ahead,
+        )  # fmt: skip
+        arena = self.arena(n, on_map=True)
+        age = late * self.config.dt
+        return Sight(own.copy(), ahead, other.copy(), arena, age, deviations, rival, pending)
+
+    def arena(self, n: int, on_map: bool = False) -> Arena:
+        """Walls and obstacles of game ``n``, as they are or as the map shows them."""
+        side = 0 if on_map else 1
+        there = self.obstacles[n, side, : self.obstacle_count[n]].copy()
+        return Arena(float(self.half_side[n, side]), there)
+
+    def models_of(self, games: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Both robots of ``games`` as they are believed (k, 2, .): ``RobotModel.as_array``."""
+        return self._models[games]
+
+    def commands(self, games: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The commands (k, 2, 2) that both robots of ``games`` executed last [m/s, rad/s]."""
+        return self._sent[games, :, 0]
+
+    def take_over(self, role: int) -> None:
+        """From now on commands of robot ``role`` are filtered by the caller: they pass through the limits alone."""
+        self._filtered[role] = False
+
     def _ages_now(self) -> NDArray[np.int64]:
-        """Age (k, 2) of the opponent's state that each robot of the active games sees [control steps]."""
-        now = self.steps[self.active]
+        return self._ages_of(self.active)
+
+    def _ages_of(self, games: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Age (k, 2) of the opponent's state that each robot of ``games`` sees [control steps]."""
+        now = self.steps[games]
         drawn = self._worlds is not None
-        ages = np.minimum(self._ages[self.active, now], now[:, None]) if drawn else self._ages[:, 0:0]
+        ages = np.minimum(self._ages[games, now], now[:, None]) if drawn else self._ages[:, 0:0]
         return np.ascontiguousarray(ages).reshape(-1, 2)
 
     def step(self, actions: NDArray[np.float64]) -> None:

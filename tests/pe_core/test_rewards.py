@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pe_core.config import ConfigurationError
-from training.rewards import Rewards, load_rewards, write_rewards
+from pe_core.rewards import Rewards, load_rewards, write_rewards
 
 WEIGHTS = Rewards(capture=10.0, time=5.0, progress=4.0, safety=0.05, safety_scale=0.25, correction=0.1)
 

@@ -1,0 +1,121 @@
+"""Every approach as one row of numbers with intervals, over the cells and in each; no cell of it is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pe_evaluation.comparison.inference import interval, resampled_means, stratified_mean
+from pe_evaluation.comparison.plan import IDEAL, Approach
+from pe_evaluation.comparison.results import Results, Stratum, cell_weights, number, reasons
+from pe_evaluation.statistics import clopper_pearson, clopper_pearson_upper
+
+MEANS = {
+    "captured": "captured",
+    "capture_time_s": "capture time [s]",
+    "return": "return",
+    "intervention_rate": "interventions",
+    "correction_mean": "mean correction",
+    "jerk_v": "jerk of v [m/s³]",
+    "jerk_omega": "jerk of ω [rad/s³]",
+}
+"""Metrics given as the mean over cells with a bootstrap interval, and what a reader calls them."""
+Value = dict[str, Any]
+NOT_PLAYED = "not played"
+
+
+def account_of(results: Results, approach: Approach, world: str = IDEAL) -> dict[str, Any]:
+    """The row of one approach in one world."""
+    strata = results.strata([approach.name], world)
+    if not strata:
+        return {"approach": approach.name, "title": approach.title, "episodes": 0, "note": NOT_PLAYED}
+    rows = [row for stratum in strata for row in results.rows(approach.name, stratum)]
+    steps = sum(row["steps"] for row in rows)
+    out: dict[str, Any] = {
+        "approach": approach.name,
+        "title": approach.title,
+        "setting": approach.setting,
+        "world": world,
+        "episodes": len(rows),
+        "steps": steps,
+        "cells": len({cell for cell, _ in strata}),
+    }
+    out |= {metric: mean_of(results, approach.name, metric, strata) for metric in MEANS}
+    captures = sum(row["captured"] for row in rows)
+    touched = sum(row["violations"] > 0 for row in rows)
+    out["captures"] = captures
+    out["captured_pooled_interval"] = list(clopper_pearson(captures, len(rows)))
+    out["violations"] = sum(row["violations"] for row in rows)
+    out["violating_episodes"] = touched
+    out["violating_episodes_own"] = sum(row["violations_own"] > 0 for row in rows)
+    out["violation_upper"] = clopper_pearson_upper(touched, len(rows))
+    margins = np.array([row["margin_min_m"] for row in rows])
+    out["margin_min_m"] = float(margins.min())
+    out["margin_min_q05_m"], out["margin_min_q50_m"] = map(float, np.quantile(margins, [0.05, 0.5]))
+    for key in ("interventions", "infeasible", "backup"):
+        out[key] = _total(rows, key)
+        out[f"{key}_share"] = out[key] / steps if not isinstance(out[key], str) else out[key]
+    out["correction_max"] = _of(rows, "correction_max", np.max)
+    for key in ("steering_braking", "policy_us", "filter_us"):
+        out[key] = _of(rows, key, np.median)
+    out["filter_us_p95"] = _of(rows, "filter_us", lambda values: np.quantile(values, 0.95))
+    out["policy_us_p95"] = _of(rows, "policy_us", lambda values: np.quantile(values, 0.95))
+    for key in ("margin_q01_m", "margin_q05_m", "margin_q25_m", "margin_q50_m"):
+        out[key] = _of(rows, key, np.mean)
+    return out
+
+
+def mean_of(results: Results, approach: str, metric: str, strata: Sequence[Stratum]) -> Value:
+    """Mean over cells with its interval and the number of episodes that have a value, or the reason why none has."""
+    values = results.paired([approach], metric, strata)
+    count = int(sum(np.isfinite(each).sum() for each in values))
+    if not count:
+        found = reasons(row[metric] for stratum in strata for row in results.rows(approach, stratum))
+        return {"reason": found, "episodes": 0}
+    weights = cell_weights(strata)
+    mean = float(stratified_mean(values, weights)[0])
+    bounds = interval(mean, resampled_means(values, weights)[:, 0])
+    return {"mean": mean, "low": bounds.low, "high": bounds.high, "episodes": count}
+
+
+def cells_of(results: Results, approach: Approach) -> list[dict[str, Any]]:
+    """One row for each cell that the approach has played, in every world."""
+    out = []
+    for world in results.worlds(approach.name):
+        strata = results.strata([approach.name], world)
+        for cell in dict.fromkeys(cell for cell, _ in strata):
+            own = [stratum for stratum in strata if stratum[0] == cell]
+            rows = [row for stratum in own for row in results.rows(approach.name, stratum)]
+            captures, touched = sum(row["captured"] for row in rows), sum(row["violations"] > 0 for row in rows)
+            low, high = clopper_pearson(captures, len(rows))
+            out.append(
+                {
+                    "approach": approach.name,
+                    "world": world,
+                    "evader": cell.evader,
+                    "speed_ratio": cell.speed_ratio,
+                    "episodes": len(rows),
+                    "captured": {"mean": captures / len(rows), "low": low, "high": high, "episodes": len(rows)},
+                    "capture_time_s": mean_of(results, approach.name, "capture_time_s", own),
+                    "return": mean_of(results, approach.name, "return", own),
+                    "violating_episodes": touched,
+                    "violation_upper": clopper_pearson_upper(touched, len(rows)),
+                    "margin_min_m": min(row["margin_min_m"] for row in rows),
+                    "intervention_rate": mean_of(results, approach.name, "intervention_rate", own),
+                    "infeasible": _total(rows, "infeasible"),
+                }
+            )
+    return out
+
+
+def _total(rows: list[dict[str, Any]], key: str) -> Any:
+    values = [row[key] for row in rows]
+    return reasons(values) if any(isinstance(value, str) for value in values) else sum(values)
+
+
+def _of(rows: list[dict[str, Any]], key: str, function: Any) -> Any:
+    values = np.array([number(row[key]) for row in rows])
+    values = values[np.isfinite(values)]
+    return float(function(values)) if values.size else reasons(row[key] for row in rows)
