@@ -17,7 +17,7 @@ import numpy as np
 
 from pe_core.config import ConfigurationError
 from pe_core.rewards import Rewards, load_rewards
-from pe_evaluation.bag import Episode, Run, RunReader
+from pe_evaluation.bag import Episode, Run, RunReader, Stream
 from pe_evaluation.comparison.clocks import offsets_of
 from pe_evaluation.comparison.episode import metrics
 from pe_evaluation.comparison.plan import Cell, Job
@@ -170,15 +170,17 @@ def _row(found: BagEpisodes, run: Run, trace: Trace, track: Track, rewards: Rewa
 
     if not trace.true_poses:
         withhold(_OF_TRUTH, "no ground truth: only estimates of the poses")
-    for role, keys in (("pursuer", _OF_STATUS), ("evader", _OF_EVADER)):
+    of_status: tuple[tuple[str, tuple[str, ...]], ...] = (("pursuer", _OF_STATUS), ("evader", _OF_EVADER))
+    for role, keys in of_status:
         if not known[role]:
             withhold(keys, f"no /{role}/safety/status")
         elif lost := _lost(trace.status[role].stamp_ns, trace, steps):
             withhold([key for key in keys if key != "filter_us"], f"/{role}/safety/status: {lost}")
-    for topic, stream, keys in (
+    of_commands: tuple[tuple[str, Stream, tuple[str, ...]], ...] = (
         ("cmd_vel_nominal", trace.nominal["pursuer"], _OF_CORRECTION),
         ("cmd_vel", trace.command["pursuer"], (*_OF_CORRECTION, *_OF_COMMANDS)),
-    ):
+    )
+    for topic, stream, keys in of_commands:
         if not len(stream):
             withhold(keys, f"no /pursuer/{topic}")
         elif lost := _lost(stream.stamp_ns, trace, steps):
