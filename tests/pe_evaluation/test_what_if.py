@@ -60,7 +60,7 @@ def test_one_robot_a_picture_and_every_nth_cycle(bag: Path, tmp_path: Path) -> N
     assert 0 <= 5 * found["robots"]["evader"]["steps"] - every["robots"]["evader"]["steps"] < 10
 
 
-def test_a_bag_whose_commands_are_others_is_not_reproduced(bag: Path, game: Any, write_bag: Any, tmp_path: Path) -> None:
+def test_a_bag_whose_commands_are_others_is_not_reproduced(game: Any, write_bag: Any, tmp_path: Path) -> None:
     recording = game(episodes=1)
     recording.manifest["safety"] = dataclasses.asdict(SafetyParameters(margin=0.5))
     found = asked(write_bag(recording, tmp_path / "bag"), "rcbf", tmp_path, expected=1)

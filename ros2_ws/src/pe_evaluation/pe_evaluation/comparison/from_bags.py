@@ -19,7 +19,7 @@ from pe_core.config import ConfigurationError
 from pe_core.rewards import Rewards, load_rewards
 from pe_evaluation.bag import Episode, Run, RunReader, Stream
 from pe_evaluation.comparison.clocks import offsets_of
-from pe_evaluation.comparison.episode import metrics
+from pe_evaluation.comparison.episode import NOT_CAPTURED, metrics
 from pe_evaluation.comparison.plan import Cell, Job
 from pe_evaluation.comparison.playing import Played
 from pe_evaluation.comparison.track import Track, track_of
@@ -170,6 +170,10 @@ def _row(found: BagEpisodes, run: Run, trace: Trace, track: Track, rewards: Rewa
 
     if not trace.true_poses:
         withhold(_OF_TRUTH, "no ground truth: only estimates of the poses")
+        # Estimates end before the last sample; the referee of the game says how long it was.
+        record = trace.record
+        row |= {"steps": record.steps, "time_s": record.steps * track.dt}
+        row["capture_time_s"] = NOT_CAPTURED if record.capture_time is None else record.capture_time
     of_status: tuple[tuple[str, tuple[str, ...]], ...] = (("pursuer", _OF_STATUS), ("evader", _OF_EVADER))
     for role, keys in of_status:
         if not known[role]:
