@@ -1,8 +1,9 @@
 """By how much the clocks of two recorded robots disagree, from stamps and times of receipt.
 
 Of every odometry (or state) message: its stamp less the time that the reference showed when it was received.  The
-reference is ``/clock`` where that was recorded, as it was last received, else the recorder's own clock; the median is
-the clock's offset, less what the same median of the other robot says of latency.
+reference is ``/clock`` where that was recorded, else ground truth, which the simulator stamps, each as it was last
+received; else the recorder's own clock.  The median of one robot less that of the other, which has about the same
+latency, is the offset.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pe_evaluation.storage import open_bag
 
 LEAST_NS = 250_000_000
 """Clocks that disagree by less count as one: it may be latency."""
+
+_REFERENCES = ("/clock", "/pursuer/ground_truth", "/evader/ground_truth")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +40,14 @@ def offsets_of(bag: Path | str) -> Offsets:
     """
     topics = {f"/{role}/{name}": role for role in ROLES for name in ("odom", "state")}
     decoder = Decoder()
-    times: dict[str, list[tuple[int, int]]] = {topic: [] for topic in ("/clock", *topics)}
+    times: dict[str, list[tuple[int, int]]] = {topic: [] for topic in (*_REFERENCES, *topics)}
     for raw in open_bag(Path(bag)).messages(times):
         found = decoder.row(raw)
         if found is not None:
             times[raw.topic].append((found[0], raw.log_ns))
     heard = {topic: np.array(rows, dtype=np.int64).reshape(-1, 2) for topic, rows in times.items()}
-    clock = heard["/clock"]
+    reference = next((topic for topic in _REFERENCES if len(heard[topic])), "the recorder's clock")
+    clock = heard.get(reference, np.empty((0, 2), dtype=np.int64))
     medians: dict[str, int] = {}
     for role in ROLES:
         rows = next((heard[f"/{role}/{name}"] for name in ("odom", "state") if len(heard[f"/{role}/{name}"])), None)
@@ -54,12 +58,11 @@ def offsets_of(bag: Path | str) -> Offsets:
             medians[role] = int(np.median(lead))
     if len(medians) < len(ROLES) or abs(medians["pursuer"] - medians["evader"]) < LEAST_NS:
         return Offsets({}, [])
-    # The robot that is further from the reference is the one that is wrong.
-    late = max(ROLES, key=lambda role: abs(medians[role]))
+    # The robot that is further from the reference is the one that is wrong; where both are far, the evader is taken.
+    sure = min(map(abs, medians.values())) < LEAST_NS
+    late = max(ROLES, key=lambda role: abs(medians[role])) if sure else "evader"
     right = ROLES[1 - ROLES.index(late)]
     ahead = medians[late] - medians[right]
-    reference = "/clock" if len(clock) else "the recorder's clock"
-    sure = abs(medians[right]) < LEAST_NS
     which = f"{right}'s agrees with {reference}" if sure else f"neither agrees with {reference}"
     return Offsets(
         {late: ahead},
