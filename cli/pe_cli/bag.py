@@ -1,4 +1,4 @@
-"""``./pe bag``: the metrics of a recorded run, its audit, and a picture or a video of one of its episodes."""
+"""``./pe bag``: the metrics of a recorded run, its audit, what another filter had done, pictures and videos."""
 
 from __future__ import annotations
 
@@ -28,10 +28,33 @@ def bag(
         bool, typer.Option("--audit", help="Compute every cycle again, and fail where it was not as it must be.")
     ] = False,
     sample: Annotated[
-        int, typer.Option(help="With --audit: take every N-th cycle of a long bag.", min=1, metavar="N")
+        int, typer.Option(help="With --audit or --what-if: take every N-th cycle of a long bag.", min=1, metavar="N")
     ] = 1,
+    what_if: Annotated[
+        str | None,
+        typer.Option(
+            "--what-if",
+            help="What this mechanism (config/safety) would have commanded; --picture draws both commands.",
+            metavar="MECHANISM",
+        ),
+    ] = None,
+    robot: Annotated[
+        str | None, typer.Option(help="With --what-if: pursuer or evader. [default: both]", metavar="ROBOT")
+    ] = None,
 ) -> None:
-    """Compute the metrics of a recorded run from its bag alone, or audit it; no ROS is needed."""
+    """Compute the metrics of a recorded run from its bag alone, audit it, or ask another filter; no ROS is needed."""
+    if audit and what_if is not None:
+        raise typer.BadParameter("is not for --audit", param_hint="--what-if")
+    if sample > 1 and not (audit or what_if is not None):
+        raise typer.BadParameter("is for --audit and --what-if", param_hint="--sample")
+    if robot is not None and what_if is None:
+        raise typer.BadParameter("is for --what-if", param_hint="--robot")
+    if what_if is not None:
+        if video is not None:
+            raise typer.BadParameter("is not for --what-if", param_hint="--video")
+        from pe_evaluation import what_if_main
+
+        raise typer.Exit(what_if_main.main(bag, what_if, robot, json, picture, episode, sample))
     from pe_evaluation import audit_main, bag_main, picture_main
 
     chosen = [] if episode is None else ["--episode", str(episode)]
@@ -41,8 +64,6 @@ def bag(
         from pe_evaluation import video_main
 
         raise typer.Exit(video_main.main([str(bag), str(video), *chosen]))
-    if sample > 1 and not audit:
-        raise typer.BadParameter("is for --audit", param_hint="--sample")
     code = audit_main.main(bag, json, sample) if audit else bag_main.main(bag, json)
     if picture is not None:
         code = picture_main.main([str(bag), str(picture), *chosen]) or code

@@ -29,11 +29,11 @@ from pe_evaluation.audit.margins import budget
 from pe_evaluation.audit.motion import Commands, deviations, stopping_pose
 from pe_evaluation.audit.pending import pending
 from pe_evaluation.audit.programme import closest
-from pe_nodes.sent_commands import SentCommands
 from pe_safety.filter import FilterResult, SafetyFilter
 from pe_safety.parameters import SafetyParameters, load_safety
 from pe_safety.pending import PENDING_SIZE, write_pending
 from pe_safety.qp import OPTIMAL, solve
+from pe_safety.sent_commands import SentCommands
 
 DT = 0.05
 REFERENCE = load_robot("reference")

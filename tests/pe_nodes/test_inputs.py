@@ -13,8 +13,8 @@ from pe_nodes import inputs
 from pe_nodes.inputs import StampedInput
 from pe_nodes.motion_checks import StepCheck
 from pe_nodes.safety_inputs import Mode, SafetyInputs
-from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
+from pe_safety.sent_commands import SentCommands
 
 SECOND = 1_000_000_000
 NOW = 100 * SECOND

@@ -7,15 +7,16 @@ import pytest
 
 from pe_core.arena import Arena
 from pe_core.robot import RobotModel
-from pe_nodes.learned_disturbance import CROSSING, ListeningFilter, make_filter
+from pe_nodes.learned_disturbance import ListeningFilter, make_filter
 from pe_nodes.safety_inputs import SafetyInputs
-from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
 from pe_safety.disturbance.filter import LearnedFilter
+from pe_safety.disturbance.hearing import CROSSING
 from pe_safety.disturbance.refit import InThread
 from pe_safety.disturbance.simulation import Imperfection, ImperfectRobot
 from pe_safety.filter import SafetyFilter
 from pe_safety.parameters import load_safety
+from pe_safety.sent_commands import SentCommands
 
 ROBOT = RobotModel()
 SETTINGS = SafetySettings(profile="rcbf_gp", lockstep=True)

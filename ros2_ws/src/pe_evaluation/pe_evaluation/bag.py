@@ -80,14 +80,20 @@ class RunReader:
             complete are known when :meth:`parts` is exhausted.
     """
 
-    def __init__(self, path: Path | str, whole: bool = False) -> None:
+    def __init__(
+        self, path: Path | str, whole: bool = False, offsets_ns: Mapping[str, int] | None = None
+    ) -> None:
         """Open a bag; ``whole``: all of it is one part.
+
+        ``offsets_ns``: by how much [ns] the clock of a robot is ahead; its own stamps are set back by that.  Ground
+        truth has the simulator's stamps.
 
         Raises:
             BagError: there is no bag.
         """
         self._raw = open_bag(Path(path))
         self._whole = whole
+        self._offsets = dict(offsets_ns or {})
         manifest = self._raw.custom.get("pe")
         self._manifest: dict[str, Any] = manifest if isinstance(manifest, dict) else {}
         self._places: dict[int, _Place] = {}
@@ -113,7 +119,7 @@ class RunReader:
                 while not self._whole and len(announced) > 2:
                     yield from self._emit(rows, announced, shown)
                 continue
-            found = decoder.row(raw)
+            found = self._set_back(raw.topic, decoder.row(raw))
             if found is None:
                 continue
             if found[0] < self._low_ns:
@@ -137,6 +143,23 @@ class RunReader:
             warnings=[*self._raw.warnings, *self._doubts(), *decoder.warnings(), *announced.warnings],
         )
 
+    def _set_back(self, topic: str, found: tuple[int, Any] | None) -> tuple[int, Any] | None:
+        """The message with the stamps that a right clock had given it."""
+        if found is None or not self._offsets or topic.endswith("/ground_truth"):
+            return found
+        role = topic.split("/", 2)[1]
+        if role not in ROLES:
+            return found
+        stamp, row = found
+        if isinstance(row, dict):
+            other = ROLES[1 - ROLES.index(role)]
+            named = {"state_stamp_ns": role, "nominal_stamp_ns": role, "opponent_stamp_ns": other}
+            row = {
+                key: str(int(value) - self._offsets.get(named[key], 0)) if key in named else value
+                for key, value in row.items()
+            }
+        return stamp - self._offsets.get(role, 0), row
+
     def episode(self, index: int) -> Run:
         """The part of one episode, read again; :meth:`parts` must have been exhausted.
 
@@ -151,7 +174,7 @@ class RunReader:
         if place is not None:
             wanted = [topic for topic in KNOWN if topic != "/episode"]
             for raw in self._raw.between(wanted, place.first_log_ns, place.last_log_ns):
-                found = decoder.row(raw)
+                found = self._set_back(raw.topic, decoder.row(raw))
                 if found is not None and place.first_ns <= found[0] <= place.last_ns:
                     rows.add(raw.topic, found[0], raw.log_ns, found[1])
         return self._run(rows, [known[index]])

@@ -64,7 +64,7 @@ def trace_of(run: Run, episode: Episode) -> Trace:
     true_poses = all(len(stream) for stream in truth.values())
     if not true_poses:
         # Real robots have no ground truth: the estimates serve for pictures, never for counts.
-        truth = {role: episode.samples(run.robots[role].state) for role in ROLES}
+        truth = _on_grid(episode, {role: episode.samples(run.robots[role].state) for role in ROLES})
     common, first, second = np.intersect1d(
         truth["pursuer"].stamp_ns, truth["evader"].stamp_ns, return_indices=True
     )
@@ -89,6 +89,29 @@ def trace_of(run: Run, episode: Episode) -> Trace:
         true_poses,
         record,
     )
+
+
+def _on_grid(episode: Episode, states: Mapping[str, Stream]) -> dict[str, Stream]:
+    """Estimates of two robots at the same times, interpolated: each is stamped when its robot's odometry came.
+
+    Unchanged where they have stamps in common, as in a simulation; empty where no time lies within both.
+    """
+    first, second = (states[role].distinct() for role in ROLES)
+    shared = np.intersect1d(first.stamp_ns, second.stamp_ns)
+    if not len(first) or not len(second) or 2 * len(shared) > min(len(first), len(second)):
+        return dict(states)
+    period = round(episode.dt * 1e9)
+    low = max(int(stream.stamp_ns[0]) for stream in (first, second)) - episode.start_ns
+    high = min(int(stream.stamp_ns[-1]) for stream in (first, second)) - episode.start_ns
+    grid = episode.start_ns + period * np.arange(max(-(-low // period), 0), high // period + 1, dtype=np.int64)
+    found = {}
+    for role, stream in zip(ROLES, (first, second), strict=True):
+        values = stream.values.copy()
+        values[:, 2] = np.unwrap(values[:, 2])
+        since, wanted = (times - episode.start_ns for times in (stream.stamp_ns, grid))
+        columns = [np.interp(wanted, since, column) for column in values.T]
+        found[role] = Stream(grid, grid, np.stack(columns, axis=1).reshape(len(grid), values.shape[1]))
+    return found
 
 
 def _record(

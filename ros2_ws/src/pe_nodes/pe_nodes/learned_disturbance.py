@@ -11,25 +11,18 @@ from numpy.typing import NDArray
 from pe_core.arena import Arena
 from pe_core.robot import RobotModel
 from pe_nodes.safety_inputs import SafetyInputs
-from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
-from pe_safety.disturbance.filter import LearnedFilter
+from pe_safety.disturbance.hearing import HearingFilter, disturbance_of
 from pe_safety.disturbance.model import LearnedDisturbance
 from pe_safety.disturbance.parameters import load_disturbance
 from pe_safety.disturbance.refit import InCaller, InThread
 from pe_safety.filter import FilterResult, SafetyFilter
 from pe_safety.parameters import SafetyParameters
-
-CROSSING = 10.0
-"""Time [s] in which a robot drives half an arena's side: its length is the scale of positions."""
+from pe_safety.sent_commands import SentCommands
 
 
-class ListeningFilter(LearnedFilter):
-    """A :class:`LearnedFilter` that takes its residuals from what the node hears and sends.
-
-    At the begin of each :meth:`step` it observes the own state as received, once for each stamp, under the commands
-    sent before.  Where nothing was sent yet (a new episode, a clock that went back) what lies between is no residual.
-    """
+class ListeningFilter(HearingFilter):
+    """A :class:`HearingFilter` that takes what it hears from the node's own inputs, at the begin of each step."""
 
     def __init__(
         self,
@@ -41,11 +34,10 @@ class ListeningFilter(LearnedFilter):
         heard: SafetyInputs,
         commands: SentCommands,
     ) -> None:
-        """As :class:`LearnedFilter`, listening to ``heard`` and ``commands``."""
+        """As :class:`HearingFilter`, listening to ``heard`` and ``commands``."""
         super().__init__(parameters, robot, opponent, dt, learned)
         self._heard = heard
         self._commands = commands
-        self._seen_ns = -1
 
     def step(  # type: ignore[override]
         self,
@@ -56,21 +48,9 @@ class ListeningFilter(LearnedFilter):
         **known: Any,
     ) -> FilterResult:
         """Observe what is new, then filter."""
-        self._listen()
-        return super().step(state, nominal, opponent, arena, **known)
-
-    def _listen(self) -> None:
         source = self._heard.own
-        if self._commands.empty or source.stamp_ns < self._seen_ns:
-            self.learned.interrupt()
-        if source.values is None or source.stamp_ns == self._seen_ns:
-            return
-        self._seen_ns = source.stamp_ns
-        state = np.array(source.values[:5], dtype=np.float64)
-        if self._heard.modelled:
-            state[3:] = self._commands.velocity(source.stamp_ns)
-        self.learned.commands(self._commands.history())
-        self.observe(state, source.stamp_ns / 1e9)
+        self.hear(source.stamp_ns, source.values, self._commands, self._heard.modelled)
+        return super().step(state, nominal, opponent, arena, **known)
 
 
 def make_filter(
@@ -94,7 +74,7 @@ def make_filter(
         plain.warm_up()
         return plain
     refitter = InThread() if learning.background and not settings.lockstep else InCaller()
-    learned = LearnedDisturbance(own, learning, settings.dt, CROSSING * own.v_max, refitter)
+    learned = disturbance_of(own, learning, settings.dt, refitter)
     listening = ListeningFilter(parameters, own, opponent, settings.dt, learned, heard, commands)
     listening.warm_up()
     return listening

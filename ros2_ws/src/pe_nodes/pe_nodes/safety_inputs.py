@@ -13,8 +13,8 @@ from pe_core.robot import RobotModel
 from pe_nodes import inputs
 from pe_nodes.inputs import StampedInput
 from pe_nodes.motion_checks import ResponseCheck, StepCheck
-from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
+from pe_safety.sent_commands import SentCommands
 
 ESTIMATOR = "state_estimator"
 _REFERENCE = RobotModel()

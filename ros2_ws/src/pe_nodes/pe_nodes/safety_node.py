@@ -28,10 +28,10 @@ from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import models
 from pe_nodes.safety_inputs import ESTIMATOR, Mode, SafetyInputs
 from pe_nodes.safety_status import UNFILTERED, Cycle, SafetyStatus, account, judge
-from pe_nodes.sent_commands import SentCommands
 from pe_nodes.settings import SafetySettings
 from pe_nodes.timing import Rate, Timing
 from pe_safety.parameters import SafetyParameters, load_safety
+from pe_safety.sent_commands import SentCommands
 
 GRAPH_CHECK = 0.2
 

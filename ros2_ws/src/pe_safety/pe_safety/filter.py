@@ -15,10 +15,11 @@ from pe_core.arena import Arena
 from pe_core.plant import stopping_pose
 from pe_core.robot import LAG, RobotModel
 from pe_safety import ladder
-from pe_safety.barriers import BARRIERS_MAX, barrier_names, barrier_values
+from pe_safety.barriers import BARRIERS_MAX, ROWS_MAX, barrier_names, barrier_values, bound_rows
 from pe_safety.budget import SIZE, TERMS, write_budget
 from pe_safety.parameters import SafetyParameters
 from pe_safety.pending import PENDING_SIZE, write_limits
+from pe_safety.rows import barrier_rows, body_rows
 
 INTERVENTION = 1e-3
 CERTAIN = (0.0, 0.0)
@@ -183,6 +184,34 @@ class SafetyFilter:
             self._h, self._margins,
         )  # fmt: skip
         return dict(zip(barrier_names(count, present), self._h.tolist(), strict=False))
+
+    def rows(
+        self,
+        state: NDArray[np.float64] | Sequence[float],
+        opponent: NDArray[np.float64] | Sequence[float] | None,
+        arena: Arena,
+        opponent_age: float = 0.0,
+        deviations: tuple[float, float] = CERTAIN,
+        opponent_deviations: tuple[float, float] = CERTAIN,
+        pending: NDArray[np.float64] | None = None,
+        disturbance: NDArray[np.float64] | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The rows G u <= b of :meth:`step`'s program, shapes (m, 2) and (m,), b [m/s] (of bounds in their own units).
+
+        Rows that no command within the limits can break are left out.  Arguments as for :meth:`step`.
+        """
+        own, other, present = self._inputs(state, opponent)
+        self._write_budget(opponent_age, deviations, opponent_deviations, pending)
+        drift = self._undisturbed if disturbance is None else np.asarray(disturbance, dtype=np.float64)
+        count, pose = len(arena.obstacles), np.empty(5)
+        stopping_pose(own, self._model[LAG], pose)
+        scene = (pose, other, present, arena.half_side, arena.obstacles, count, self._model, self._rival)
+        barrier_values(*scene, self._budget, self._h, self._margins)
+        g, b, owner = np.empty((ROWS_MAX, 2)), np.empty(ROWS_MAX), np.empty(ROWS_MAX, np.int64)
+        rest = (self._parameters, self._budget, drift, self.dt, self._h)
+        bodies = body_rows(*scene, *rest, g, b, bound_rows(self._model, g, b))
+        rows = barrier_rows(*scene, *rest, self._margins, g, b, owner, bodies)
+        return g[:rows].copy(), b[:rows].copy()
 
     def _inputs(
         self,

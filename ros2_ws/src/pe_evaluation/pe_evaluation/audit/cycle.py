@@ -16,7 +16,7 @@ TOLERANCE = 1e-6
 RELAXED_TOLERANCE = 1e-5
 """Of a relaxed command [m/s, rad/s]: the least slack leaves a set of one point, whose place is that much less sharp."""
 _TIP = 1e-9
-_PREDICTION_LIMIT = 0.2
+PREDICTION_LIMIT = 0.2
 _FUTURE = 0.1
 _PARTS = ("x", "y", "theta", "v", "omega")
 
@@ -94,7 +94,7 @@ class _Check:
         measured = own.state
         if trace.parameters.moves_otherwise:
             measured = (*measured[:3], *commands.velocity(own.stamp_ns))
-        state = commands.predict(measured, own.stamp_ns, min(age, _PREDICTION_LIMIT))
+        state = commands.predict(measured, own.stamp_ns, min(age, PREDICTION_LIMIT))
         self._states("state", state)
         self._states("opponent", opponent.state)
         self._number("nominal_v", nominal[0])
@@ -103,7 +103,7 @@ class _Check:
         opponent_age = self._age("opponent_age_ms", opponent.stamp_ns)
         terms = budget(
             trace.robot, trace.rival, trace.parameters, own.deviations, opponent.deviations,
-            commands.pieces(cycle.stamp_ns), min(age, _PREDICTION_LIMIT), opponent_age, trace.dt,
+            commands.pieces(cycle.stamp_ns), min(age, PREDICTION_LIMIT), opponent_age, trace.dt,
         )  # fmt: skip
         for name, value in terms.terms.items():
             self._number(f"margin/{name}", value)

@@ -1,0 +1,215 @@
+"""Recorded bags as episodes of a comparison: the rows of :mod:`.episode`, with reasons for what a bag does not say.
+
+Any source with the topics of :mod:`pe_evaluation.game_log` will do, robots included.  An approach has the name that
+the caller gives, or ``<pursuer's bundle>+<filter>`` from the manifest, or the folder's; bags of one name are one
+approach.  Only whole episodes give rows: what was cut off is counted, and why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pe_core.config import ConfigurationError
+from pe_core.rewards import Rewards, load_rewards
+from pe_evaluation.bag import Episode, Run, RunReader, Stream
+from pe_evaluation.comparison.clocks import offsets_of
+from pe_evaluation.comparison.episode import NOT_CAPTURED, metrics
+from pe_evaluation.comparison.plan import Cell, Job
+from pe_evaluation.comparison.playing import Played
+from pe_evaluation.comparison.track import Track, track_of
+from pe_evaluation.metrics import INTERRUPTED, ROLES
+from pe_evaluation.recorded import Trace, trace_of
+
+RECORDED = "recorded"
+"""The world of episodes whose world the bag does not say."""
+Row = dict[str, Any]
+_OF_TRUTH = (
+    "violations", "violations_own", "margin_min_m", "margin_q01_m", "margin_q05_m", "margin_q25_m", "margin_q50_m",
+    "return",
+)  # fmt: skip
+_OF_STATUS = ("interventions", "intervention_rate", "infeasible", "backup", "filter_us")
+_OF_CORRECTION = ("correction_mean", "correction_max", "steering_braking", "return")
+_OF_COMMANDS = ("jerk_v", "jerk_omega")
+_OF_EVADER = ("evader_interventions", "evader_infeasible")
+NOT_RECORDED = "not recorded"
+LOST_MOST = 0.05
+"""Share of steps of a topic that may be lost before a metric that stands on it is withheld."""
+
+
+@dataclasses.dataclass
+class BagEpisodes:
+    """What one bag gives to a comparison.
+
+    Attributes:
+        approach: its name; named_by: ``you``, ``manifest`` or ``folder``.
+        rows: of whole episodes; tracks: theirs, in the same order, None where a track cannot be made.
+        left_out: episodes without a row (index, reason).
+        remarks: what is missing or damaged, and what was done about it.
+    """
+
+    bag: Path
+    approach: str
+    named_by: str
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    tracks: list[Track | None] = dataclasses.field(default_factory=list)
+    left_out: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    remarks: list[str] = dataclasses.field(default_factory=list)
+
+
+def read_bag(bag: Path | str, name: str | None = None, rewards: Rewards | None = None) -> BagEpisodes:
+    """The episodes of one bag, as the approach ``name``.
+
+    Raises:
+        BagError: the bag cannot be read, or holds none of the topics.
+    """
+    offsets = offsets_of(bag)
+    reader = RunReader(bag, offsets_ns=offsets.ahead_ns)
+    approach, named_by = (name, "you") if name else approach_name(reader.head)
+    found = BagEpisodes(reader.head.path, approach, named_by, remarks=[*offsets.remarks])
+    paid = load_rewards("reference") if rewards is None else rewards
+    for part in reader.parts():
+        for episode in part.episodes:
+            _add(found, part, episode, paid)
+    found.remarks += reader.head.warnings
+    if not reader.head.episodes:
+        found.remarks.append(
+            "/episode says of no episode where it began, in which arena, and when it was over: nothing can be computed"
+        )
+    if named_by == "folder":
+        found.remarks.append(f"the manifest does not say what drove: called '{approach}'; NAME=DIR names it")
+    return found
+
+
+def read_bags(specifications: Iterable[str], rewards: Rewards | None = None) -> list[BagEpisodes]:
+    """The bags of ``--bags``: ``DIR``, or ``NAME=DIR``.  Bags that cannot be read raise BagError."""
+    found = []
+    for text in specifications:
+        name, _, path = text.rpartition("=") if not Path(text).exists() else ("", "", text)
+        if not path:
+            raise ConfigurationError(f"bags = {text!r}: allowed: DIR or NAME=DIR")
+        found.append(read_bag(Path(path), name or None, rewards))
+    return found
+
+
+def by_approach(bags: Iterable[BagEpisodes]) -> dict[str, list[Row]]:
+    """The rows of several bags by approach, episodes numbered anew within what names an episode."""
+    grouped: dict[str, list[Row]] = {}
+    counts: Counter[tuple[Any, ...]] = Counter()
+    for bag in bags:
+        for row in bag.rows:
+            key = (bag.approach, row["world"], row["evader"], row["speed_ratio"], row["scenario"], row["seed"])
+            grouped.setdefault(bag.approach, []).append({**row, "episode": counts[key], "bag": str(bag.bag)})
+            counts[key] += 1
+    return grouped
+
+
+def approach_name(run: Run) -> tuple[str, str]:
+    """Name of the approach, and what gave it: the manifest or the folder."""
+    bundles, arguments = run.manifest.get("bundles"), run.manifest.get("arguments")
+    pursuer = bundles.get("pursuer") if isinstance(bundles, Mapping) else None
+    if isinstance(pursuer, Mapping) and pursuer.get("name"):
+        safety = arguments.get("safety") if isinstance(arguments, Mapping) else None
+        return f"{pursuer['name']}+{safety or 'unknown'}", "manifest"
+    path = run.path.parent if run.path.name == "bag" or run.path.is_file() else run.path
+    return path.name, "folder"
+
+
+def _add(found: BagEpisodes, run: Run, episode: Episode, rewards: Rewards) -> None:
+    trace = trace_of(run, episode)
+    outcome = trace.record.outcome
+    if episode.end is None:
+        found.left_out.append((episode.index, "its end was not recorded"))
+        return
+    if outcome == INTERRUPTED:
+        found.left_out.append((episode.index, "it was interrupted, or its last samples are missing"))
+        return
+    try:
+        track = track_of(run, trace, found.approach)
+    except ConfigurationError as error:
+        found.left_out.append((episode.index, str(error)))
+        return
+    if not len(track.command):
+        found.left_out.append((episode.index, "it has no control step"))
+        return
+    found.rows.append(_row(found, run, trace, track, rewards))
+    found.tracks.append(track)
+
+
+def _row(found: BagEpisodes, run: Run, trace: Trace, track: Track, rewards: Rewards) -> Row:
+    steps = len(track.command)
+    robots = run.robots
+    limits = np.array([[robots[role].model.v_max, robots[role].model.omega_max] for role in ROLES])
+    known = {role: len(trace.status[role]) > 0 for role in ROLES}
+    # Corrections are taken from what was asked; where nothing was heard yet nothing was corrected.
+    nominal = np.where(np.isnan(track.nominal), np.nan_to_num(track.command), track.nominal)
+    whole = dataclasses.replace(track, nominal=nominal, command=np.nan_to_num(track.command))
+    solving = trace.status["pursuer"].column("solve_time_us")
+    played = Played(
+        track=whole,
+        intervened=_flags(trace, "intervened", steps),
+        infeasible=_flags(trace, "infeasible", steps),
+        filtered=(True, True),
+        limits=limits,
+        max_steps=round(trace.episode.max_time / track.dt),
+        policy_us=np.empty(0),
+        filter_us=solving[np.isfinite(solving)],
+    )
+    job = Job(found.approach, Cell(RECORDED, track.evader, track.speed_ratio), track.seed, 0, 1, track.scenario)
+    row = metrics(played, job, rewards)
+    row |= {"start": [round(float(value), 9) for value in track.poses[0].ravel()], "policy_us": NOT_RECORDED}
+    row["source"] = "ground truth" if trace.true_poses else "estimates"
+
+    def withhold(keys: Iterable[str], reason: str) -> None:
+        row.update(dict.fromkeys(keys, reason))
+
+    if not trace.true_poses:
+        withhold(_OF_TRUTH, "no ground truth: only estimates of the poses")
+        # Estimates end before the last sample; the referee of the game says how long it was.
+        record = trace.record
+        row |= {"steps": record.steps, "time_s": record.steps * track.dt}
+        row["capture_time_s"] = NOT_CAPTURED if record.capture_time is None else record.capture_time
+    of_status: tuple[tuple[str, tuple[str, ...]], ...] = (("pursuer", _OF_STATUS), ("evader", _OF_EVADER))
+    for role, keys in of_status:
+        if not known[role]:
+            withhold(keys, f"no /{role}/safety/status")
+        elif lost := _lost(trace.status[role].stamp_ns, trace, steps):
+            withhold([key for key in keys if key != "filter_us"], f"/{role}/safety/status: {lost}")
+    of_commands: tuple[tuple[str, Stream, tuple[str, ...]], ...] = (
+        ("cmd_vel_nominal", trace.nominal["pursuer"], _OF_CORRECTION),
+        ("cmd_vel", trace.command["pursuer"], (*_OF_CORRECTION, *_OF_COMMANDS)),
+    )
+    for topic, stream, keys in of_commands:
+        if not len(stream):
+            withhold(keys, f"no /pursuer/{topic}")
+        elif lost := _lost(stream.stamp_ns, trace, steps):
+            withhold(keys, f"/pursuer/{topic}: {lost}")
+    if trace.true_poses and len(trace.time) < (1.0 - LOST_MOST) * (steps + 1):
+        missing = steps + 1 - len(trace.time)
+        withhold(_OF_TRUTH, f"ground_truth: {missing} of {steps + 1} samples are missing")
+    return row
+
+
+def _lost(stamp_ns: np.ndarray, trace: Trace, steps: int) -> str:
+    """What is missing of a stream, where that is too much to compute with; else nothing."""
+    episode = trace.episode
+    period = round(episode.dt * 1e9)
+    places = np.unique((stamp_ns - episode.start_ns + period // 2) // period)
+    missing = steps - int(((places >= 0) & (places < steps)).sum())
+    return f"{missing} of {steps} steps are missing" if missing > LOST_MOST * steps else ""
+
+
+def _flags(trace: Trace, key: str, steps: int) -> np.ndarray:
+    """(T, 2): whether each robot's cycle of each step has ``key``."""
+    flags = np.zeros((steps, len(ROLES)), dtype=bool)
+    for column, role in enumerate(ROLES):
+        status = trace.status[role]
+        at = np.rint((status.stamp_ns - trace.episode.start_ns) * 1e-9 / trace.episode.dt).astype(int)
+        inside = (at >= 0) & (at < steps)
+        flags[at[inside], column] = status.column(key)[inside] > 0.5
+    return flags
