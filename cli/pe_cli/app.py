@@ -8,7 +8,20 @@ from __future__ import annotations
 
 import typer
 
-from pe_cli import ablate, bag, bench, doctor, evaluate, exploit, falsify, launch, policy, test, train
+from pe_cli import (
+    ablate,
+    bag,
+    bench,
+    compare,
+    doctor,
+    evaluate,
+    exploit,
+    falsify,
+    launch,
+    policy,
+    test,
+    train,
+)
 
 app = typer.Typer(
     name="pe",
@@ -24,6 +37,7 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command("launch")(launch.launch)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
 app.command("exploit")(exploit.exploit)

@@ -1,0 +1,114 @@
+"""The numbers that a candidate is judged by, each with its bootstrap replicates where it is a measured mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import io
+import tokenize
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_core.bundle import load_bundle
+from pe_evaluation.comparison.inference import RESAMPLES, resampled_means, stratified_mean
+from pe_evaluation.comparison.plan import GapDefinition
+from pe_evaluation.comparison.results import Results, cell_weights, number
+from pe_evaluation.comparison.rules import Rules
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evidence:
+    """Of one candidate; ``drawn`` holds replicates (R,) of ``capture_gap``, ``return_gap``, ``violations``, ``task``."""
+
+    name: str
+    title: str
+    deployed: str
+    numbers: Mapping[str, float]
+    drawn: Mapping[str, NDArray[np.float64]]
+    sources: Mapping[str, str]
+
+
+def evidence_of(results: Results, gap: GapDefinition, rules: Rules) -> Evidence | str:
+    """The evidence of one candidate; the reason where there is none."""
+    names = (gap.trained, gap.deployed)
+    strata = results.strata(names)
+    if not strata:
+        return "its approaches were not played in the same cells"
+    weights = cell_weights(strata)
+    numbers: dict[str, float] = {}
+    drawn: dict[str, NDArray[np.float64]] = {}
+    for key, metric in (("capture_gap", "captured"), ("return_gap", "return")):
+        values = results.paired(names, metric, strata)
+        means, again = stratified_mean(values, weights), resampled_means(values, weights)
+        scale, scales = (1.0, 1.0) if metric == "captured" else (abs(means[0]), np.abs(again[:, 0]))
+        numbers[key] = float((means[0] - means[1]) / scale)
+        drawn[key] = (again[:, 0] - again[:, 1]) / scales
+    own = results.strata([gap.deployed])
+    captured = results.paired([gap.deployed], "captured", own)
+    numbers["task"] = float(stratified_mean(captured, cell_weights(own))[0])
+    drawn["task"] = resampled_means(captured, cell_weights(own))[:, 0]
+    touched = [
+        np.array([[float(row["violations"] > 0)] for row in results.rows(gap.deployed, stratum)])
+        for world in results.worlds(gap.deployed)
+        for stratum in results.strata([gap.deployed], world)
+    ]
+    shares = np.array([len(each) for each in touched]) / sum(map(len, touched))
+    numbers["violations"] = float(stratified_mean(touched, shares)[0])
+    drawn["violations"] = resampled_means(touched, shares)[:, 0]
+    for role in ("trained", "deployed"):
+        approach = results.plan.approach(getattr(gap, role))
+        provenance = load_bundle(approach.bundle, role="pursuer").schema.provenance
+        numbers["training_speed"], numbers["training_s"] = training_of(provenance)
+    rows = results.all_rows(gap.deployed)
+    times = np.array([[number(row["policy_us"]), number(row["filter_us"])] for row in rows]).sum(axis=1)
+    numbers["step_us"], numbers["step_us_p95"] = map(float, np.nanquantile(times, [0.5, 0.95]))
+    modules = [*rules.modules.get("all", ()), *rules.modules.get(gap.name, ())]
+    numbers["code_lines"] = float(sum(code_lines(f"pe_safety.{module}") for module in modules))
+    sources = {
+        "gap": f"episodes of {gap.trained} and {gap.deployed}",
+        "violations": f"episodes of {gap.deployed}, all worlds",
+        "task": f"episodes of {gap.deployed}",
+        "training_speed": "provenance in the policy's bundle.json",
+        "complexity": f"{len(modules)} modules of pe_safety; times of {gap.deployed} at batch one",
+    }
+    return Evidence(gap.name, gap.title, gap.deployed, numbers, drawn, sources)
+
+
+def training_of(provenance: Mapping[str, Any]) -> tuple[float, float]:
+    """Environment steps a second, and seconds, of a whole training: the part that it started from included."""
+    parts = [provenance, provenance.get("start") or {}]
+    steps = sum(float(part.get("steps", 0.0)) for part in parts)
+    seconds = sum(float(part.get("wall_s", 0.0)) for part in parts)
+    return (steps / seconds if seconds > 0.0 else 0.0), seconds
+
+
+def code_lines(module: str) -> int:
+    """Lines of a module that hold code: neither blank nor comment nor docstring."""
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        return 0
+    text = Path(found.origin).read_text(encoding="utf-8")
+    lines: set[int] = set()
+    skipped = {
+        tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
+        tokenize.ENDMARKER,
+    }  # fmt: skip
+    begins = True
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.STRING and begins:
+            continue
+        if token.type not in skipped:
+            lines.update(range(token.start[0], token.end[0] + 1))
+            begins = False
+        elif token.type in (tokenize.NEWLINE, tokenize.INDENT):
+            begins = True
+    return len(lines)
+
+
+def replicates(evidence: Sequence[Evidence]) -> int:
+    """How many replicates the evidence has."""
+    return len(evidence[0].drawn["task"]) if evidence else RESAMPLES

@@ -1,0 +1,167 @@
+"""Phase gates PG-01 to PG-05: what must be shown before a decision may be built on, each with its evidence.
+
+PG-01  safety mathematics   programs of filtered robots have solutions; backups are rare
+PG-02  trained              every candidate says how it was trained, and catches who does not flee
+PG-03  no violation         no contact with any filter, with the bound that the number of episodes gives
+PG-04  gap measured         every gap has an interval narrow enough; BarrierNet's is closed
+PG-05  decision supported   resamples decide the same; tests were made; policy and filter are in time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pe_core.bundle import load_bundle
+from pe_evaluation.comparison.evidence import Evidence
+from pe_evaluation.comparison.plan import IDEAL
+from pe_evaluation.comparison.results import Results
+from pe_evaluation.comparison.rules import GateLimits, Rules
+from pe_evaluation.statistics import clopper_pearson_upper
+
+EPISODES_LEAST = 200
+"""Episodes without a contact that PG-03 asks of every filtered approach."""
+
+
+def gates_of(
+    results: Results,
+    accounts: Sequence[Mapping[str, Any]],
+    gaps: Sequence[Mapping[str, Any]],
+    pairs: Sequence[Mapping[str, Any]],
+    evidence: Sequence[Evidence],
+    decision: Mapping[str, Any],
+    rules: Rules,
+) -> list[dict[str, Any]]:
+    """The five gates in order; each is passed when all of its checks are."""
+    limits = rules.gates
+    filtered = [row for row in accounts if row["episodes"] and not isinstance(row["infeasible"], str)]
+    return [
+        _gate("PG-01", "safety mathematics", "summary.json: accounts", _mathematics(filtered, limits)),
+        _gate("PG-02", "trained", "bundle.json of every policy; summary.json: cells", _trained(results, evidence, limits)),
+        _gate("PG-03", "no violation", "summary.json: accounts; episodes.jsonl", _violations(results, filtered)),
+        _gate("PG-04", "gap measured", "summary.json: gaps", _gaps(gaps, limits)),
+        _gate("PG-05", "decision supported", "summary.json: decision, pairs", _supported(decision, pairs, evidence, limits)),
+    ]  # fmt: skip
+
+
+Check = tuple[str, bool]
+
+
+def _gate(name: str, title: str, where: str, checks: list[Check]) -> dict[str, Any]:
+    return {
+        "gate": name,
+        "title": title,
+        "passed": bool(checks) and all(passed for _, passed in checks),
+        "checks": [{"evidence": text, "passed": passed} for text, passed in checks],
+        "where": where,
+    }
+
+
+def _mathematics(filtered: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
+    checks = []
+    for row in filtered:
+        for key, most in (("infeasible", limits.infeasible_most), ("backup", limits.backup_most)):
+            share = row[f"{key}_share"]
+            text = f"{row['title']}{_world(row)}: {key} in {row[key]} of {row['steps']:,} steps ({share:.4%})"
+            checks.append((f"{text}, at most {most:.0%} allowed", share <= most))
+    return checks
+
+
+def _trained(results: Results, evidence: Sequence[Evidence], limits: GateLimits) -> list[Check]:
+    checks = []
+    for each in evidence:
+        bundle = load_bundle(results.plan.approach(each.deployed).bundle, role="pursuer")
+        said = bundle.schema.provenance
+        speed, seconds = each.numbers["training_speed"], each.numbers["training_s"]
+        text = f"{each.title}: {said.get('command', 'no command')}; {seconds:,.0f} s at {speed:,.0f} steps/s in all"
+        checks.append((text, seconds > 0.0 and "command" in said))
+        for stratum in results.strata([each.deployed]):
+            cell, seed = stratum
+            if cell.evader != "random" or cell.speed_ratio != 1.0 or seed != results.plan.seeds[0]:
+                continue
+            own = [s for s in results.strata([each.deployed]) if s[0] == cell]
+            rows = [row for s in own for row in results.rows(each.deployed, s)]
+            rate = sum(row["captured"] for row in rows) / len(rows)
+            text = f"{each.title} catches the random evader in {rate:.1%} of {len(rows)}"
+            checks.append(
+                (f"{text}, at least {limits.capture_least:.0%} wanted", rate >= limits.capture_least)
+            )
+    found = {each.name: each.numbers["training_s"] for each in evidence}
+    if {"barriernet", "cbf-beta"} <= set(found):
+        ratio = found["barriernet"] / found["cbf-beta"] if found["cbf-beta"] else float("inf")
+        text = f"BarrierNet's training took {ratio:.2f} times CBF-Beta's, less than {limits.training_ratio_most:g} wanted"
+        checks.append((text, ratio < limits.training_ratio_most))
+    return checks
+
+
+def _violations(results: Results, filtered: Sequence[Mapping[str, Any]]) -> list[Check]:
+    checks = []
+    for row in filtered:
+        text = (
+            f"{row['title']}{_world(row)}: contacts in {row['violating_episodes']} of {row['episodes']:,} episodes, "
+            f"so at most {row['violation_upper']:.3%} (95 %)"
+        )
+        checks.append((text, row["violating_episodes"] == 0))
+    for name in dict.fromkeys(row["approach"] for row in filtered):
+        total = sum(row["episodes"] for row in filtered if row["approach"] == name)
+        if total < EPISODES_LEAST:
+            checks.append((f"{name}: {total} episodes, at least {EPISODES_LEAST} wanted", False))
+    played = [row for row in results.scenarios if not isinstance(row["infeasible"], str)]
+    if played:
+        touched = sum(row["violations"] > 0 for row in played)
+        upper = clopper_pearson_upper(touched, len(played))
+        checks.append(
+            (
+                f"scenarios: contacts in {touched} of {len(played)} episodes (at most {upper:.1%})",
+                touched == 0,
+            )
+        )
+    return checks
+
+
+def _gaps(gaps: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
+    checks = []
+    for gap in gaps:
+        if "reason" in gap:
+            checks.append((f"{gap['title']}: {gap['reason']}", False))
+            continue
+        found = gap["captured"]
+        width = found["high"] - found["low"]
+        text = f"{gap['title']}: {100 * found['gap']:+.2f} points [{100 * found['low']:+.2f}, {100 * found['high']:+.2f}]"
+        text += f" in {found['episodes']:,} pairs, interval at most {100 * limits.gap_interval_most:g} points wanted"
+        checks.append((text, width <= limits.gap_interval_most))
+        if gap["name"] == "barriernet":
+            text = f"BarrierNet's gap is {100 * found['gap']:+.2f} points, less than "
+            text += f"{100 * limits.barriernet_gap_most:g} wanted"
+            checks.append((text, found["gap"] < limits.barriernet_gap_most))
+    return checks
+
+
+def _supported(
+    decision: Mapping[str, Any],
+    pairs: Sequence[Mapping[str, Any]],
+    evidence: Sequence[Evidence],
+    limits: GateLimits,
+) -> list[Check]:
+    confidence = float(decision.get("confidence", 0.0))
+    checks = [
+        (
+            f"the same recommendation in {confidence:.1%} of {decision.get('resamples', 0)} resamples, at least "
+            f"{limits.confidence_least:.0%} wanted",
+            confidence >= limits.confidence_least,
+        )
+    ]
+    tested = [row for row in pairs if "p_holm" in row]
+    found = sum(row["significant"] for row in tested)
+    checks.append(
+        (f"{len(tested)} tests of pairs were made, {found} find a difference after Holm", bool(tested))
+    )
+    for each in evidence:
+        time_ms = each.numbers["step_us_p95"] / 1e3
+        text = f"{each.title}: policy and filter take {time_ms:.2f} ms (p95), less than {limits.step_ms_most:g} wanted"
+        checks.append((text, time_ms < limits.step_ms_most))
+    return checks
+
+
+def _world(row: Mapping[str, Any]) -> str:
+    return "" if row["world"] == IDEAL else f", {row['world']}"
