@@ -33,15 +33,15 @@ def capture_figure(looks: Sequence[Look], cells: Sequence[Row], world: str = IDE
     columns = min(COLUMNS, max(len(evaders), 1))
     rows = -(-max(len(evaders), 1) // columns)
     legend = 0.16 * math.ceil(len(looks) / 3) + 0.08
-    height = legend + rows * 1.95 + 0.18
+    height = legend + rows * 1.86 + 0.10
     with rc_context(PRINT):
         figure = Figure(figsize=(WIDTH, height))
-        left, gap, panel = 0.46, 0.12, 1.45
+        left, gap, panel = 0.58, 0.12, 1.45
         width = (WIDTH - left - 0.05) / columns - gap
         for k, evader in enumerate(evaders):
             row, column = divmod(k, columns)
             x = left + column * (width + gap)
-            y = height - legend - row * 1.95 - 0.24 - panel
+            y = height - legend - row * 1.86 - 0.17 - panel
             axes = figure.add_axes((x / WIDTH, y / height, width / WIDTH, panel / height))
             _draw_captures(axes, looks, [cell for cell in own if cell["evader"] == evader])
             axes.set_title(evader)
@@ -89,18 +89,18 @@ def gap_figure(gaps: Sequence[Row], gap_cells: Sequence[Row], limits: Sequence[f
 
     Large marks: over all cells, with intervals of 95 %; small ones: each cell.  ``limits``: of the decision rule.
     """
-    height = 0.62 + 0.42 * max(len(gaps), 1) + 0.38
+    height = 0.20 + 0.44 * max(len(gaps), 1) + 0.42
     with rc_context(PRINT):
         figure = Figure(figsize=(WIDTH, height))
         left, panel = 0.135, 0.395
         for k, (key, label) in enumerate(
-            (("captured", "capture rate [points]"), ("return_relative", "return [% of training's]"))
+            (("captured", "loss of capture rate [points]"), ("return_relative", "loss of return [% of training's]"))
         ):
             axes = figure.add_axes(
-                (left + k * (panel + 0.06), 0.42 / height, panel, (height - 0.42 - 0.36) / height)
+                (left + k * (panel + 0.06), 0.42 / height, panel, (height - 0.42 - 0.18) / height)
             )
             _draw_gaps(axes, gaps, gap_cells, key, limits)
-            axes.set_xlabel(f"lost from training to deployment: {label}")
+            axes.set_xlabel(label)
             if k:
                 axes.tick_params(labelleft=False)
     return figure
@@ -109,7 +109,7 @@ def gap_figure(gaps: Sequence[Row], gap_cells: Sequence[Row], limits: Sequence[f
 def _draw_gaps(
     axes: Axes, gaps: Sequence[Row], cells: Sequence[Row], key: str, limits: Sequence[float]
 ) -> None:
-    extent = [100.0 * limit for limit in limits]
+    extent, words, small = [0.0, *(100.0 * limit for limit in limits)], [], []
     for row, gap in enumerate(gaps):
         if key not in gap:
             axes.annotate(
@@ -120,17 +120,12 @@ def _draw_gaps(
         found = gap[key]
         value, low, high = (100.0 * found[name] for name in ("gap", "low", "high"))
         own = [100.0 * cell[key]["gap"] for cell in cells if cell["name"] == gap["name"] and key in cell]
-        axes.plot(
-            own, np.full(len(own), row + 0.24), "o", ms=2.6, mfc="none", mec="#7a7a7a", mew=0.6, clip_on=True
-        )
+        small.append((row, np.array(own)))
         axes.errorbar(
             value, row, xerr=[[max(value - low, 0.0)], [max(high - value, 0.0)]], fmt="D", color=INK, ms=4.0, lw=1.2,
             capsize=2.5, capthick=1.0, zorder=4,
         )  # fmt: skip
-        axes.annotate(
-            f"{value:+.2f} [{low:+.2f}, {high:+.2f}]", (value, row), (0.0, 6.5), textcoords="offset points",
-            ha="center", fontsize=SMALL, zorder=5, annotation_clip=False,
-        )  # fmt: skip
+        words.append((row, value, f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"))
         extent += [value, low, high]
     for limit in limits:
         axes.axvline(100.0 * limit, color=CONTACT_LINE, lw=0.9, ls=(0, (4, 2)), zorder=1)
@@ -140,7 +135,19 @@ def _draw_gaps(
         )  # fmt: skip
     axes.axvline(0.0, color=INK, lw=0.8, zorder=1)
     reach = max(extent) - min(extent)
-    axes.set_xlim(min(extent) - 0.25 * reach, max(extent) + 0.12 * reach)
+    left, right = min(extent) - 0.12 * reach, max(extent) + 0.12 * reach
+    axes.set_xlim(left, right)
+    for row, own in small:
+        # Of a cell with few captures the gap can be many times training's: it points out of the axes.
+        for marker, chosen in (("o", (own >= left) & (own <= right)), ("<", own < left), (">", own > right)):
+            x = np.clip(own[chosen], left + 0.02 * reach, right - 0.02 * reach)
+            axes.plot(x, np.full(len(x), row + 0.25), marker, ms=2.8, mfc="none", mec="#6a6a6a", mew=0.6, ls="")
+    for row, value, text in words:
+        inside = min(max(value, left + 0.24 * (right - left)), right - 0.24 * (right - left))
+        axes.annotate(
+            text, (inside, row), (0.0, 6.0), textcoords="offset points", ha="center", fontsize=SMALL, zorder=5,
+            bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 0.4},
+        )  # fmt: skip
     axes.set_ylim(len(gaps) - 0.45, -0.62)
     axes.set_yticks(range(len(gaps)), [gap["title"] for gap in gaps])
     axes.tick_params(axis="y", length=0, labelsize=7.5, labelcolor=INK)
@@ -154,7 +161,7 @@ _CRITERIA: dict[str, tuple[str, Callable[[Row], str]]] = {
     "violations": ("violations", lambda n: f"{100.0 * n['violations']:.3g} % of\nepisodes"),
     "task": ("task", lambda n: f"{100.0 * n['task']:.1f} %\ncaptured"),
     "training_speed": ("training speed", lambda n: f"{n['training_speed']:,.0f}\nsteps/s"),
-    "complexity": ("complexity", lambda n: f"{n['code_lines']:,.0f} lines,\n{n['step_us']:,.0f} µs a step"),
+    "complexity": ("complexity", lambda n: f"{n['code_lines']:,.0f} lines,\n{n['step_us']:,.0f} µs/step"),
 }
 
 
