@@ -42,7 +42,7 @@ def action_figure(material: Material, world: str) -> Figure:
             figure.text(0.0, (y + 0.27) / height, look.title, ha="left", va="center", fontsize=7.5)
             for column, label in enumerate(_AXES):
                 axes = figure.add_axes(
-                    (0.305 + 0.36 * column, y / height, 0.33, (panel - 0.10) / height)
+                    (0.325 + 0.34 * column, y / height, 0.32, (panel - 0.10) / height)
                 )
                 if found is None:
                     bare(axes, NOT_PLAYED)
@@ -51,7 +51,7 @@ def action_figure(material: Material, world: str) -> Figure:
                 axes.tick_params(labelbottom=row == len(looks) - 1, labelleft=column == 0)
                 if row == len(looks) - 1:
                     axes.set_xlabel(label)
-        figure.text(0.252, 0.5, "share of control steps", rotation=90, va="center", ha="center")
+        figure.text(0.258, 0.5, "share of control steps", rotation=90, va="center", ha="center")
         figure.legend(
             handles=[
                 Patch(color=_ASKED, label="asked by the policy (nominal)"),
@@ -88,7 +88,7 @@ def smoothness_figure(material: Material, world: str) -> Figure:
     with rc_context(PRINT):
         figure = Figure(figsize=(WIDTH, height))
         for k, (key, title, label) in enumerate(panels):
-            axes = figure.add_axes((0.245 + 0.254 * k, 0.40 / height, 0.228, (height - 0.62) / height))
+            axes = figure.add_axes((0.245 + 0.257 * k, 0.40 / height, 0.228, (height - 0.62) / height))
             axes.set_title(title)
             title_rows(axes, looks)
             axes.tick_params(labelleft=k == 0)
@@ -101,7 +101,7 @@ def smoothness_figure(material: Material, world: str) -> Figure:
 def _draw_boxes(axes: Axes, looks: list[Look], found: dict[str, tuple[NDArray[np.float64], str]]) -> None:
     positive = np.concatenate([values[values > 0.0] for values, _ in found.values()] or [np.ones(1)])
     floor = float(positive.min()) if len(positive) else 1e-3
-    low, high = np.inf, -np.inf
+    low, high, some = np.inf, -np.inf, False
     for row, look in enumerate(looks):
         values, reason = found[look.name]
         if not len(values):
@@ -113,6 +113,7 @@ def _draw_boxes(axes: Axes, looks: list[Look], found: dict[str, tuple[NDArray[np
         axes.plot(q[[1, 3]], [row, row], lw=5.0, alpha=0.55, **style)
         axes.plot(q[2], row, look.marker, color=look.colour, mec=INK, mew=0.7, ms=4.2, zorder=5)
         low, high = min(low, q[0]), max(high, q[4])
+        some = some or bool(reason)
         if reason:
             axes.annotate(
                 f"n = {len(values)}", (0.99, row), xycoords=("axes fraction", "data"), ha="right", va="center",
@@ -120,4 +121,4 @@ def _draw_boxes(axes: Axes, looks: list[Look], found: dict[str, tuple[NDArray[np
             )  # fmt: skip
     axes.set_xscale("log")
     if high > 0.0 and np.isfinite(low):
-        axes.set_xlim(low / 1.6, max(high, 1.05 * low) * 1.6)
+        axes.set_xlim(low / 1.6, max(high, 1.05 * low) * (8.0 if some else 1.6))

@@ -43,7 +43,7 @@ def margin_figure(material: Material, world: str) -> Figure:
         figure = Figure(figsize=(WIDTH, height))
         bottom, tall = 0.37 / height, (height - 0.37 - 0.24) / height
         least = figure.add_axes((0.245, bottom, 0.32, tall))
-        samples = figure.add_axes((0.665, bottom, 0.325, tall))
+        samples = figure.add_axes((0.665, bottom, 0.315, tall))
         _draw_least(least, material, world, looks)
         _draw_samples(samples, material, world, looks)
     return figure

@@ -125,7 +125,7 @@ def _draw_gaps(
             value, row, xerr=[[max(value - low, 0.0)], [max(high - value, 0.0)]], fmt="D", color=INK, ms=4.0, lw=1.2,
             capsize=2.5, capthick=1.0, zorder=4,
         )  # fmt: skip
-        words.append((row, value, f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"))
+        words.append((row, value, f"{value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")))
         extent += [value, low, high]
     for limit in limits:
         axes.axvline(100.0 * limit, color=CONTACT_LINE, lw=0.9, ls=(0, (4, 2)), zorder=1)

@@ -14,6 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
+
 from pe_core.paths import share_directory
 from pe_evaluation.comparison.figures.look import CONTACT_LINE, PRINT, SMALL, WIDTH, Look, bare
 from pe_evaluation.comparison.figures.material import Material, Training
@@ -24,8 +27,10 @@ CURVE_PANELS = (
     ("capture_rate", "Captured", "share of episodes"),
     ("return", "Return", "of an episode"),
     ("intervention_rate", "Interventions", "share of control steps"),
-    ("mean_correction", "Correction of the policy's mean", "mean size"),
+    ("correction", "Correction by the filter", "mean size"),
 )
+_LINES = ("-", (0, (4, 1.6)), (0, (1, 1.2)), (0, (5, 1.4, 1, 1.4)))
+Values = NDArray[np.float64]
 GRADIENTS = (
     ("gradient_safe", "behind the program", "#0072B2", "-", "o"),
     ("gradient_nominal", "before the program", "#D55E00", (0, (4, 1.6)), "s"),
@@ -84,8 +89,14 @@ def _draw_curves(axes: Axes, learned: Sequence[tuple[Look, Training]], key: str)
     if not drawn:
         bare(axes, "no policy kept this curve" if learned else "no policy of this comparison was learned")
         return
-    for begin in sorted({training.offsets[-1] for _, training in learned if training.offsets[-1] > 0.0}):
+    begins = sorted({training.offsets[-1] for _, training in learned if training.offsets[-1] > 0.0})
+    for begin in begins:
         axes.axvline(begin / 1e6, color=FAINT, lw=0.8, ls=(0, (2, 2)), zorder=1)
+    if begins and key == "capture_rate":
+        axes.annotate(
+            "second part:\nother opponents", (begins[0] / 1e6, 0.06), (3.0, 0.0), xycoords=("data", "axes fraction"),
+            textcoords="offset points", fontsize=SMALL, color="#5a5a5a",
+        )  # fmt: skip
     axes.set_xlim(0.0, None)
     if key in ("capture_rate",):
         axes.set_ylim(0.0, 1.02)
@@ -93,7 +104,7 @@ def _draw_curves(axes: Axes, learned: Sequence[tuple[Look, Training]], key: str)
         axes.set_ylim(0.0, None)
 
 
-def smoothed(values: np.ndarray[Any, np.dtype[np.float64]], width: int = 9) -> np.ndarray[Any, np.dtype[np.float64]]:
+def smoothed(values: Values, width: int = 9) -> Values:
     """Mean over at most ``width`` neighbours, fewer at the ends; not across a NaN, which stays one."""
     out = np.full(len(values), math.nan)
     edges = np.concatenate([[-1], np.flatnonzero(np.isnan(values)), [len(values)]])
@@ -106,83 +117,97 @@ def smoothed(values: np.ndarray[Any, np.dtype[np.float64]], width: int = 9) -> n
 
 
 def gradient_figure(material: Material) -> Figure:
-    """Gradients: behind and before the program in the network, the share that passes it, and of every policy's update.
+    """Of the program in the network: what it corrects of the policy's mean, the gradient behind and before it; and the
+    gradient of every policy's updates.
 
     On the left over the training, on the right how often each value was found.
     """
     learned = _learned(material)
-    height = 4.4
+    height = 6.5
     with rc_context(PRINT):
         figure = Figure(figsize=(WIDTH, height))
-        rows = [
-            (0.42 + 1.98 * (1 - row)) / height for row in range(2)
+        pairs = []
+        for row in range(3):
+            y, tall = (0.42 + 2.04 * (2 - row)) / height, 1.45 / height
+            pairs.append((figure.add_axes((0.085, y, 0.55, tall)), figure.add_axes((0.745, y, 0.245, tall))))
+        inside = [
+            (look, training) for look, training in learned if np.nanmax(training.curve("mean_correction")[1], initial=0) > 0
         ]
-        places = [((0.085, y, 0.56, 1.5 / height), (0.755, y, 0.235, 1.5 / height)) for y in rows]
-        _draw_program(figure, places[0], learned)
-        _draw_updates(figure, places[1], learned)
+        _draw_norms(*pairs[0], inside, "mean_correction", "no policy has the program in its network")
+        pairs[0][0].set_title("Correction of the policy's mean by the program in the network")
+        pairs[0][0].set_ylabel("mean |u − u_nom|")
+        pairs[0][1].set_xlabel("mean |u − u_nom|")
+        _draw_program(*pairs[1], inside)
+        _draw_norms(*pairs[2], learned, "gradient_norm", "no policy of this comparison was learned")
+        pairs[2][0].set_title("Gradient of an update, all parameters, before it is clipped")
+        pairs[2][0].set_ylabel("norm")
+        pairs[2][1].set_xlabel("norm")
         _policy_legend(figure, material, learned)
     return figure
 
 
-Places = tuple[tuple[float, float, float, float], tuple[float, float, float, float]]
-
-
-def _draw_program(figure: Figure, places: Places, learned: Sequence[tuple[Look, Training]]) -> None:
-    curves, counts = (figure.add_axes(place) for place in places)
-    having = [(look, training) for look, training in learned if np.isfinite(training.curve("gradient_safe")[1]).any()]
-    if not having:
-        reason = "no policy has the program in its network,\nor kept the gradients about it"
+def _draw_norms(
+    curves: Axes, counts: Axes, learned: Sequence[tuple[Look, Training]], key: str, reason: str
+) -> None:
+    """A curve of every policy, and how often each value was found."""
+    known = {look: _finite(training.curve(key)[1]) for look, training in learned}
+    pooled = np.concatenate(list(known.values()) or [np.empty(0)])
+    pooled = pooled[pooled > 0.0]
+    if not len(pooled):
         bare(curves, reason)
-        bare(counts, reason)
+        bare(counts, reason.replace(" the program", "\nthe program").replace(" comparison", "\ncomparison"))
+        return
+    _draw_curves(curves, learned, key)
+    edges = np.geomspace(pooled.min() / 1.05, pooled.max() * 1.05, 41)
+    for k, (look, values) in enumerate(known.items()):
+        if len(values):
+            counts.hist(values, edges.tolist(), histtype="step", color=look.colour, ls=_LINES[k % len(_LINES)], lw=1.2)
+    _finish_counts(counts)
+
+
+def _draw_program(curves: Axes, counts: Axes, inside: Sequence[tuple[Look, Training]]) -> None:
+    """The loss's gradient behind and before the program of the first policy that kept it."""
+    having = [each for each in inside if len(_finite(each[1].curve("gradient_safe")[1]))]
+    if not having:
+        bare(curves, "no policy has the program in its network\nand kept the gradients about it")
+        bare(counts, "no gradients\nwere kept")
         return
     look, training = having[0]
-    span = []
+    pooled = np.concatenate([_finite(training.curve(key)[1]) for key, *_ in GRADIENTS])
+    edges = np.geomspace(max(pooled.min(), 1e-12) / 1.01, pooled.max() * 1.01, 31)
     for key, label, colour, line, marker in GRADIENTS:
         steps, values = training.curve(key)
         every = max(len(steps) // 10, 1)
         curves.plot(
             steps / 1e6, values, color=colour, ls=line, marker=marker, ms=3.2, markevery=every, lw=0.9, label=label
         )
-        known = values[np.isfinite(values) & (values > 0.0)]
-        if not len(known):
-            continue
-        span.append(known)
-        counts.hist(
-            np.log10(known), 24, histtype="step", color=colour, ls=line, lw=1.1, label=label, density=False
-        )
-    steps, passed = training.curve("gradient_passed")
-    curves.set_yscale("log")
-    curves.set_title(f"{look.bundle}: gradient of the loss, mean norm of a sample")
-    curves.set_ylabel("norm")
-    curves.legend(loc="best", ncols=1, handlelength=3.0)
-    if np.isfinite(passed).any():
-        curves.annotate(
-            f"share that passes the program: {100 * np.nanmean(passed):.1f} % (mean)", (0.015, 0.04),
-            xycoords="axes fraction", fontsize=SMALL, bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.8},
-        )  # fmt: skip
+        counts.hist(_finite(values), edges.tolist(), histtype="step", color=colour, ls=line, lw=1.2)
+    curves.set_ylim(0.0, None)
+    curves.set_title(f"{look.bundle}: gradient of a sample's loss about the program")
+    curves.set_ylabel("root mean square")
+    passed = _finite(training.curve("gradient_passed")[1])
+    share = f"; {100.0 * passed.mean():.1f} % pass it" if len(passed) else ""
+    first = f"the part before {training.offsets[-1] / 1e6:.0f} M steps kept none" if len(training.parts) > 1 and not any(
+        "gradient_safe" in line for line in training.parts[0]
+    ) else ""  # fmt: skip
+    curves.legend(
+        loc="lower right", handlelength=3.0, title=(first + share).lstrip("; ") or None, title_fontsize=SMALL
+    )
+    counts.set_xlabel("root mean square")
+    _finish_counts(counts)
+
+
+def _finish_counts(counts: Axes) -> None:
+    counts.set_xscale("log")
+    counts.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    counts.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    counts.xaxis.set_minor_formatter(NullFormatter())
     counts.set_title("How often")
-    counts.set_xlabel("log₁₀ of the norm")
     counts.set_ylabel("points of the curve")
 
 
-def _draw_updates(figure: Figure, places: Places, learned: Sequence[tuple[Look, Training]]) -> None:
-    curves, counts = (figure.add_axes(place) for place in places)
-    _draw_curves(curves, learned, "gradient_norm")
-    if not curves.lines:
-        bare(counts, "no curve")
-        return
-    curves.set_title("Gradient of an update, all parameters, before it is clipped")
-    curves.set_ylabel("norm")
-    curves.set_xlabel("environment steps [millions]")
-    styles = ("-", (0, (4, 1.6)), (0, (1, 1.2)), (0, (5, 1.4, 1, 1.4)))
-    for k, (look, training) in enumerate(learned):
-        values = training.curve("gradient_norm")[1]
-        values = values[np.isfinite(values)]
-        if len(values):
-            counts.hist(values, 24, histtype="step", color=look.colour, ls=styles[k % len(styles)], lw=1.1)
-    counts.set_title("How often")
-    counts.set_xlabel("norm")
-    counts.set_ylabel("points of the curve")
+def _finite(values: Values) -> Values:
+    return values[np.isfinite(values)]
 
 
 def exploits() -> dict[str, dict[str, Any]]:
@@ -195,25 +220,34 @@ def exploits() -> dict[str, dict[str, Any]]:
 def exploit_figure(material: Material, known: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Captures by each policy, of the evaders that it is known to meet and of a best response trained against it."""
     bundles = list(material.trainings)
-    columns = max(len(bundles), 1)
-    height = 2.05
+    shown = [bundle for bundle in bundles if bundle in known]
+    others = [bundle for bundle in bundles if bundle not in known]
+    note = f"No best response has been trained against {', '.join(others)} (./pe exploit NAME)." if others else ""
+    count = max(len(shown), 1)
+    most = max((len(_own(known[bundle])) for bundle in shown), default=3)
+    height = 0.24 + 0.20 * most + 0.38 + (0.22 if note else 0.0)
+    bottom = (0.36 + (0.22 if note else 0.0)) / height
     with rc_context(PRINT):
         figure = Figure(figsize=(WIDTH, height))
-        width = (1.0 - 0.02) / columns
-        for k, bundle in enumerate(bundles):
-            inset = 0.105
-            axes = figure.add_axes((0.005 + k * width + inset, 0.20, width - inset - 0.02, 0.66))
-            axes.set_title(bundle, loc="center")
-            if bundle not in known:
-                bare(axes, f"no best response\nhas been trained:\n./pe exploit {bundle}")
-                continue
-            _draw_exploit(axes, known[bundle], material.named_by(bundle))
+        for k, bundle in enumerate(shown or [""]):
+            place = (0.125 + k * 0.98 / count, bottom, 0.98 / count - 0.145, 0.20 * most / height)
+            axes = figure.add_axes(place)
+            if bundle:
+                _draw_exploit(axes, known[bundle], material.named_by(bundle))
+            else:
+                bare(axes, note or "no policy was played")
+        if shown and note:
+            figure.text(0.0, 0.005, note, fontsize=SMALL, color="#5a5a5a", va="bottom")
     return figure
+
+
+def _own(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [meeting for meeting in found["meetings"] if meeting["pursuer"] == found["policy"]]
 
 
 def _draw_exploit(axes: Axes, found: Mapping[str, Any], look: Look) -> None:
     episodes = int(found["episodes"])
-    own = [meeting for meeting in found["meetings"] if meeting["pursuer"] == found["policy"]]
+    own = _own(found)
     for row, meeting in enumerate(own):
         rate = meeting["capture_rate"]
         low, high = clopper_pearson(round(rate * episodes), episodes)
@@ -223,11 +257,11 @@ def _draw_exploit(axes: Axes, found: Mapping[str, Any], look: Look) -> None:
             100 * rate, row, "X" if response else look.marker, color=CONTACT_LINE if response else look.colour, ms=4.5,
             clip_on=False, zorder=4,
         )  # fmt: skip
-        if response:
-            axes.annotate(
-                f"{100 * rate:.1f} %", (100 * rate, row), (0.0, 5.0), textcoords="offset points", ha="center",
-                fontsize=SMALL,
-            )  # fmt: skip
+        beside = (100 * low, -5.0, "right") if rate > 0.95 else (100 * high, 5.0, "left")
+        axes.annotate(
+            f"{100 * rate:.1f} %", (beside[0], row), (beside[1], 0.0), textcoords="offset points", ha=beside[2],
+            va="center", fontsize=SMALL, bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 0.4},
+        )  # fmt: skip
     axes.set_yticks(
         range(len(own)),
         ["best response" if meeting["evader"] == "response" else meeting["evader"] for meeting in own],
@@ -235,7 +269,6 @@ def _draw_exploit(axes: Axes, found: Mapping[str, Any], look: Look) -> None:
     axes.set_ylim(len(own) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_xlabel(f"captured [%], {episodes:,} episodes")
-    axes.set_xlim(None, 100.3)
-    axes.annotate(
-        f"gap {100 * found['gap']:.1f} points", (0.03, 0.04), xycoords="axes fraction", fontsize=SMALL
-    )
+    axes.set_title(f"{found['policy']}: a best response gains {100 * found['gap']:.1f} points")
+    lowest = min(100.0 * meeting["capture_rate"] for meeting in own)
+    axes.set_xlim(max(lowest - 0.35 * (100.0 - lowest) - 1.0, -1.0), 100.5)

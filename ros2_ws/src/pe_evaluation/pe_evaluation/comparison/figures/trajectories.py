@@ -30,6 +30,8 @@ from pe_evaluation.figures import (
 from pe_evaluation.metrics import ROLES
 
 COLUMNS = 3
+STRIDE = 4
+"""Samples between two points of a drawn path: a fraction of a millimetre on paper."""
 NOTICEABLE = 1e-3
 """Least change of a command, over the limits, that gets an arrow."""
 
@@ -37,27 +39,26 @@ NOTICEABLE = 1e-3
 def trajectory_figure(looks: Sequence[Look], tracks: Mapping[str, Track]) -> Figure:
     """One panel an approach, of one scenario; ``tracks`` by name of the approach."""
     rows = -(-len(looks) // COLUMNS)
-    panel, gap, left, bar = 1.86, 0.10, 0.34, 0.55
-    title, top, bottom = 0.17, 0.24, 0.30
+    gap, left, bar, title, top, bottom = 0.10, 0.34, 0.55, 0.17, 0.24, 0.32
+    width = (WIDTH - left - bar) / COLUMNS - gap
+    (x0, y0), (wide, tall) = _frame(tracks.values())
+    panel = width * tall / wide
     height = top + rows * (panel + title + gap) + bottom
     with rc_context(PRINT):
         figure = Figure(figsize=(WIDTH, height))
         scale = Normalize(0.0, 1.0)
-        x0, y0, size = _frame(tracks.values())
-        width = (WIDTH - left - bar) / COLUMNS - gap
-        side = min(width, panel)
         for k, look in enumerate(looks):
             row, column = divmod(k, COLUMNS)
             x = left + column * (width + gap)
             y = height - top - (row + 1) * (panel + title + gap) + gap
-            axes = figure.add_axes((x / WIDTH, y / height, side / WIDTH, side / height))
+            axes = figure.add_axes((x / WIDTH, y / height, width / WIDTH, panel / height))
             track = tracks.get(look.name)
             axes.set_title(look.title)
             if track is None:
                 bare(axes, NOT_PLAYED)
                 continue
             scale = draw_track(axes, track)
-            axes.set(xlim=(x0, x0 + size), ylim=(y0, y0 + size), xlabel="", ylabel="")
+            axes.set(xlim=(x0, x0 + wide), ylim=(y0, y0 + tall), xlabel="", ylabel="")
             axes.tick_params(labelbottom=k + COLUMNS >= len(looks), labelleft=column == 0)
             axes.text(
                 0.5, 0.975, _end(track), transform=axes.transAxes, ha="center", va="top", fontsize=SMALL,
@@ -82,7 +83,8 @@ def draw_track(axes: Axes, track: Track) -> Normalize:
     scale = draw_arena(axes, track.arena, numbered=False)
     models = _models(track)
     for column, role in enumerate(ROLES):
-        draw_path(axes, role, track.poses[:, column], track.margins[:, column], scale, width=4.0)
+        rows, least = thinned(track.margins[:, column])
+        draw_path(axes, role, track.poses[rows, column], least, scale, width=4.0)
         change = track.command[:, column] - track.nominal[:, column]
         steps = corrected(change, models[column])
         draw_arrows(
@@ -98,17 +100,27 @@ def draw_track(axes: Axes, track: Track) -> Normalize:
     return scale
 
 
-def _frame(tracks: Iterable[Track]) -> tuple[float, float, float]:
-    """The square that holds all trajectories, with a metre about them: its lower left corner and side [m]."""
+def _frame(tracks: Iterable[Track]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The part of the arena that holds all trajectories: its lower left corner, width and height [m]."""
     tracks = list(tracks)
     if not tracks:
-        return -1.0, -1.0, 2.0
+        return (-1.0, -1.0), (2.0, 1.0)
     half = 1.045 * tracks[0].arena.half_side
     points = np.concatenate([track.poses[:, :, :2].reshape(-1, 2) for track in tracks])
-    low, high = points.min(axis=0) - 1.0, points.max(axis=0) + 1.0
-    size = min(float((high - low).max()), 2.0 * half)
+    # A tenth of the half side about them, more above: there the panel says how it ended.
+    low, high = points.min(axis=0) - 0.1 * half, points.max(axis=0) + np.array([0.1, 0.2]) * half
+    size = high - low
+    size = np.minimum(np.maximum(size, [0.8 * size[1], 0.5 * size[0]]), 2.0 * half)
     corner = np.clip(0.5 * (low + high - size), -half, half - size)
-    return float(corner[0]), float(corner[1]), size
+    return (float(corner[0]), float(corner[1])), (float(size[0]), float(size[1]))
+
+
+def thinned(margins: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Every :data:`STRIDE`-th row and the last, with the least margin up to the next: contacts stay to be seen."""
+    last = len(margins) - 1
+    starts = np.arange(0, max(last, 1), STRIDE)
+    least = np.minimum.reduceat(margins, starts)
+    return np.append(starts, last), np.append(least, margins[last])
 
 
 def corrected(change: NDArray[np.float64], model: RobotModel) -> NDArray[np.int64]:
