@@ -14,9 +14,9 @@ def compare(
     seeds: Annotated[
         list[int] | None, typer.Option(help="Seeds, one after the other. Default: 0 1 2.", metavar="SEED ...")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of data and reports; goes on where it ended.", metavar="DIR")] = Path(
-        "out/comparison"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder of data and reports; goes on where it ended.", metavar="DIR")
+    ] = Path("out/comparison"),
     plan: Annotated[str, typer.Option(help="What is played: a name in config/comparison, or a path.")] = "default",
     decision: Annotated[str, typer.Option(help="Rules: a name in config/decision, or a path.")] = "default",
     approaches: Annotated[str | None, typer.Option(help="Only these of the plan, with commas.")] = None,
@@ -32,7 +32,7 @@ def compare(
 
     request = Request(
         episodes=episodes,
-        seeds=tuple([*(seeds or []), *(more_seeds or [])]) or (0, 1, 2),
+        seeds=(*(seeds or []), *(more_seeds or [])) or (0, 1, 2),
         out=out,
         plan=plan,
         decision=decision,

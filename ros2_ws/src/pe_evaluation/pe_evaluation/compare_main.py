@@ -124,8 +124,8 @@ def _print(summary: dict, out: Path) -> None:  # type: ignore[type-arg]
     for row in summary["accounts"]:
         if row["episodes"]:
             found.add_row(
-                row["title"], row["world"], interval_of(row["captured"], percent), mean_of(row["capture_time_s"], "s", 1),
-                str(row["violating_episodes"]), mean_of(row["intervention_rate"], "", 4, with_interval=False),
+                row["title"], row["world"], interval_of(row["captured"], percent),
+                mean_of(row["capture_time_s"], "s", 1), str(row["violating_episodes"]), mean_of(row["intervention_rate"], "", 4, with_interval=False),
             )  # fmt: skip
     console.print(found)
     for gap in summary["gaps"]:

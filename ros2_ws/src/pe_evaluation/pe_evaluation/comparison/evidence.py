@@ -22,7 +22,7 @@ from pe_evaluation.comparison.rules import Rules
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evidence:
-    """Of one candidate; ``drawn`` holds replicates (R,) of ``capture_gap``, ``return_gap``, ``violations``, ``task``."""
+    """Of one candidate; ``drawn``: replicates (R,) of ``capture_gap``, ``return_gap``, ``violations``, ``task``."""
 
     name: str
     title: str

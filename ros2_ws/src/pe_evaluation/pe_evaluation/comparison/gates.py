@@ -17,6 +17,7 @@ from pe_evaluation.comparison.evidence import Evidence
 from pe_evaluation.comparison.plan import IDEAL
 from pe_evaluation.comparison.results import Results
 from pe_evaluation.comparison.rules import GateLimits, Rules
+from pe_evaluation.comparison.words import points
 from pe_evaluation.statistics import clopper_pearson_upper
 
 EPISODES_LEAST = 200
@@ -37,10 +38,13 @@ def gates_of(
     filtered = [row for row in accounts if row["episodes"] and not isinstance(row["infeasible"], str)]
     return [
         _gate("PG-01", "safety mathematics", "summary.json: accounts", _mathematics(filtered, limits)),
-        _gate("PG-02", "trained", "bundle.json of every policy; summary.json: cells", _trained(results, evidence, limits)),
+        _gate("PG-02", "trained", "bundle.json of every policy; summary.json", _trained(results, evidence, limits)),
         _gate("PG-03", "no violation", "summary.json: accounts; episodes.jsonl", _violations(results, filtered)),
         _gate("PG-04", "gap measured", "summary.json: gaps", _gaps(gaps, limits)),
-        _gate("PG-05", "decision supported", "summary.json: decision, pairs", _supported(decision, pairs, evidence, limits)),
+        _gate(
+            "PG-05", "decision supported", "summary.json: decision, pairs",
+            _supported(decision, pairs, evidence, limits),
+        ),
     ]  # fmt: skip
 
 
@@ -89,8 +93,9 @@ def _trained(results: Results, evidence: Sequence[Evidence], limits: GateLimits)
     found = {each.name: each.numbers["training_s"] for each in evidence}
     if {"barriernet", "cbf-beta"} <= set(found):
         ratio = found["barriernet"] / found["cbf-beta"] if found["cbf-beta"] else float("inf")
-        text = f"BarrierNet's training took {ratio:.2f} times CBF-Beta's, less than {limits.training_ratio_most:g} wanted"
-        checks.append((text, ratio < limits.training_ratio_most))
+        most = limits.training_ratio_most
+        text = f"BarrierNet's training took {ratio:.2f} times CBF-Beta's, less than {most:g} wanted"
+        checks.append((text, ratio < most))
     return checks
 
 
@@ -127,7 +132,7 @@ def _gaps(gaps: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
             continue
         found = gap["captured"]
         width = found["high"] - found["low"]
-        text = f"{gap['title']}: {100 * found['gap']:+.2f} points [{100 * found['low']:+.2f}, {100 * found['high']:+.2f}]"
+        text = f"{gap['title']}: {points(found)}"
         text += f" in {found['episodes']:,} pairs, interval at most {100 * limits.gap_interval_most:g} points wanted"
         checks.append((text, width <= limits.gap_interval_most))
         if gap["name"] == "barriernet":

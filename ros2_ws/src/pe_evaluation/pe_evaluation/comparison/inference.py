@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,6 @@ from pe_core.randomness import generator
 from pe_evaluation.statistics import CONFIDENCE
 
 RESAMPLES = 2000
-_BLOCK = 500
 
 
 class Interval(NamedTuple):
@@ -43,22 +43,25 @@ def resampled_means(
 
     A stratum whose resample holds no value at all leaves its weight to the others.
     """
-    random = generator(seed, 0, "comparison/bootstrap")
     k = strata[0].shape[1]
     total, weight = np.zeros((resamples, k)), np.zeros((resamples, k))
-    for values, share in zip(strata, np.asarray(weights, dtype=np.float64), strict=True):
-        n, known = len(values), np.isfinite(values)
-        filled = np.where(known, values, 0.0)
-        for first in range(0, resamples, _BLOCK):
-            rows = slice(first, min(first + _BLOCK, resamples))
-            counts = random.multinomial(n, np.full(n, 1.0 / n), rows.stop - rows.start).astype(np.float64)
-            used = counts @ known
-            with np.errstate(invalid="ignore", divide="ignore"):
-                means = (counts @ filled) / used
-            total[rows] += np.where(used > 0.0, share * means, 0.0)
-            weight[rows] += np.where(used > 0.0, share, 0.0)
+    for number, (values, share) in enumerate(zip(strata, np.asarray(weights, dtype=np.float64), strict=True)):
+        known = np.isfinite(values)
+        counts = _counts(seed, number, len(values), resamples)
+        used = counts @ known
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (counts @ np.where(known, values, 0.0)) / used
+        total += np.where(used > 0.0, share * means, 0.0)
+        weight += np.where(used > 0.0, share, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return total / weight
+
+
+@lru_cache(maxsize=128)
+def _counts(seed: int, stratum: int, n: int, resamples: int) -> NDArray[np.float32]:
+    """How often each of n episodes is in each resample, (resamples, n): the same for all approaches and metrics."""
+    random = generator(seed, stratum, "comparison/bootstrap")
+    return random.multinomial(n, np.full(n, 1.0 / n), resamples).astype(np.float32)
 
 
 def stratified_mean(strata: Sequence[NDArray[np.float64]], weights: ArrayLike) -> NDArray[np.float64]:
@@ -102,7 +105,9 @@ def wilcoxon(differences: ArrayLike) -> float:
         return math.nan
     if not data.any():
         return 1.0
-    return float(stats.wilcoxon(data, zero_method="pratt", method="auto" if data.size > 50 else "approx").pvalue)
+    return float(
+        stats.wilcoxon(data, zero_method="pratt", method="auto" if data.size > 50 else "approx").pvalue
+    )
 
 
 def paired_t(differences: ArrayLike) -> float:

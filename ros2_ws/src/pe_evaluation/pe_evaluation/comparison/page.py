@@ -87,8 +87,8 @@ def _header(summary: Mapping[str, Any]) -> str:
         f"{', '.join(identity['git_revisions'])}"
     )
     question = (
-        "Is the gap between the safety mechanism used in training and the one used at deployment large enough to justify "
-        "putting the deployment QP inside the network?"
+        "Is the gap between the safety mechanism used in training and the one used at deployment large enough to "
+        "justify putting the deployment QP inside the network?"
     )
     return (
         f"<header><h1>{TITLE}</h1><p>{html.escape(question)}<br>{html.escape(line)}</p>"

@@ -1,4 +1,4 @@
-"""The rules of the decision: weights, knots of the scores, limits of the gap, gates; ``config/decision/<name>.yaml``."""
+"""The rules of the decision: weights, knots of scores, limits of the gap, gates; ``config/decision/<name>.yaml``."""
 
 from __future__ import annotations
 

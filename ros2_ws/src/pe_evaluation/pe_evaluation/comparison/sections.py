@@ -50,15 +50,16 @@ def _decision(summary: Summary) -> Section:
     if "reason" in found:
         return Section("Decision", (f"No recommendation: {found['reason']}.",))
     low, high = (percent(limit, 0) for limit in found["limits"])
+    again = ", ".join(f"{name} {percent(part, 1)}" for name, part in found["resampled"].items())
     asked = found["asked_gap"]
     gap = asked if isinstance(asked, str) else percent(asked, 2)
     lines = [
         f"Recommended: {found['title']} ({found['recommended']}). {found['verdict']}.",
         f"The rule: a gap of {found['asked']} below {low} speaks for CBF-Beta and RCBF-QP, up to {high} BarrierNet is "
-        f"likely, above it is BarrierNet; with a contact nothing is acceptable. Measured: {gap}, the larger of the gaps "
-        "in capture rate and in return (over the size of training's return).",
-        f"Confidence: {percent(found['confidence'], 1)} of {found['resamples']:,} resamples of the episodes give the same "
-        f"recommendation ({', '.join(f'{name} {percent(part, 1)}' for name, part in found['resampled'].items())}).",
+        f"likely, above it is BarrierNet; with a contact nothing is acceptable. Measured: {gap}, the larger of the "
+        "gaps in capture rate and in return (over the size of training's return).",
+        f"Confidence: {percent(found['confidence'], 1)} of {found['resamples']:,} resamples of the episodes give "
+        f"the same recommendation ({again}).",
     ]
     title = next(row["title"] for row in found["matrix"] if row["candidate"] == found["matrix_first"])
     agree = "agrees" if found["matrix_agrees"] else "does not agree"
@@ -132,9 +133,9 @@ def _filters(summary: Summary) -> Section:
     )
     note = (
         "Of the pursuer, by control steps. A correction is sqrt((Δv / v_max)² + (Δω / ω_max)²); steering over braking "
-        "compares its two parts, median over the episodes that were corrected. Jerk is the root mean square of the second "
-        "difference of the executed command over dt². Times are medians of an episode, one observation at a time on this "
-        "machine while it played: they include what else it did."
+        "compares its two parts, median over the episodes that were corrected. Jerk is the root mean square of the "
+        "second difference of the executed command over dt². Times are medians of an episode, one observation at a "
+        "time on this machine while it played: they include what else it did."
     )
     return Section("Approaches: filter, smoothness and time", (note, found))
 
@@ -197,9 +198,9 @@ def _gaps(summary: Summary) -> Section:
         "pairs",
     )
     note = (
-        "Training's condition less the deployed one, in the same episodes: positive means that deployment loses what was "
-        "learned, negative that the noise or the drawing of training costs more than the other mechanism. Bootstrap "
-        "intervals, 95 %, of pairs."
+        "Training's condition less the deployed one, in the same episodes: positive means that deployment loses what "
+        "was learned, negative that the noise or the drawing of training costs more than the other mechanism. "
+        "Bootstrap intervals, 95 %, of pairs."
     )
     cells = []
     for gap in summary["gap_cells"]:
@@ -309,13 +310,13 @@ def _sensitivity(summary: Summary) -> Section:
         bands = ", ".join(f"{band} {percent(part, 1)}" for band, part in gap["bands"].items())
         low, high = (percent(abs(value), 2) for value in gap["to_limits"])
         blocks.append(
-            f"The rule answers by a gap of {percent(gap['estimate'], 2)}: {low} from the lower limit, {high} from the upper. "
-            f"Bands of the resamples: {bands}. By captures alone the gap is {gap['capture_alone']}, by return alone "
-            f"{gap['return_alone']} the limits."
+            f"The rule answers by a gap of {percent(gap['estimate'], 2)}: {low} from the lower limit, {high} from the "
+            f"upper. Bands of the resamples: {bands}. By captures alone the gap is {gap['capture_alone']}, by "
+            f"return alone {gap['return_alone']} the limits."
         )
     blocks.append(
-        f"{titles[found['first']]} stays first in the matrix while a weight lies in this range, the others keeping their "
-        "proportions:"
+        f"{titles[found['first']]} stays first in the matrix while a weight lies in this range, the others keeping "
+        "their proportions:"
     )
     blocks.append(table(("criterion", "weight", "range", "lower end", "upper end"), weights))
     rivals = [
@@ -362,16 +363,16 @@ def _pairs(summary: Summary) -> Section:
         "pair", "metric", "pairs", "difference", "p", "p, Holm", "effect", "Welch, episodes", "Welch, seeds",
     )  # fmt: skip
     note = (
-        "In the episodes that both have played; times where both captured. p: McNemar's exact test for captures, Wilcoxon's "
-        "signed ranks else; Holm's correction over all rows, * below 5 %. Effect: Cohen's h or d, Cliff's δ. Welch's t takes "
-        "the two as independent, over episodes and over the means of seeds."
+        "In the episodes that both have played; times where both captured. p: McNemar's exact test for captures, "
+        "Wilcoxon's signed ranks else; Holm's correction over all rows, * below 5 %. Effect: Cohen's h or d, Cliff's "
+        "δ. Welch's t takes the two as independent, over episodes and over the means of seeds."
     )
     cells = [row for row in summary["cell_pairs"] if row.get("significant")]
     tested = len(summary["cell_pairs"])
     blocks: list[str | Table] = [note, table(head, rows)] if rows else ["No pair was played in full."]
     if tested:
         blocks.append(
-            f"Captures by cell: {len(cells)} of {tested} tests find a difference after Holm's correction over all of them."
+            f"Captures by cell: {len(cells)} of {tested} tests find a difference after Holm's correction over all."
         )
     if cells:
         strongest = sorted(cells, key=lambda row: -abs(row["difference"]))[:12]
@@ -417,8 +418,8 @@ def _gates(summary: Summary) -> Section:
 
 def _limits(summary: Summary) -> Section:
     lines = [
-        "Each policy comes from one training: intervals and tests speak of episodes and starts, not of what another training "
-        "seed would have learned.",
+        "Each policy comes from one training: intervals and tests speak of episodes and starts, not of what another "
+        "training seed would have learned.",
         "Evaders are filtered in every episode, the same for all approaches.",
         *summary["notes"],
     ]
