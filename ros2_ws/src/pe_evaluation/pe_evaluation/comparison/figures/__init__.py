@@ -1,1 +1,1 @@
-"""The figures of a comparison, drawn from its folder alone; :mod:`~pe_evaluation.comparison.figures.gallery` draws all."""
+"""The figures of a comparison, drawn from its folder alone; :mod:`.gallery` draws all of them."""

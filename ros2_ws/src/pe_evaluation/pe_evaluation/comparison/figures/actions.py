@@ -18,6 +18,7 @@ from pe_evaluation.comparison.figures.look import (
     WIDTH,
     Look,
     bare,
+    plain_log,
     reason_in_row,
     title_rows,
 )
@@ -41,9 +42,7 @@ def action_figure(material: Material, world: str) -> Figure:
             y = height - legend - (row + 1) * panel + 0.07
             figure.text(0.0, (y + 0.27) / height, look.title, ha="left", va="center", fontsize=7.5)
             for column, label in enumerate(_AXES):
-                axes = figure.add_axes(
-                    (0.325 + 0.34 * column, y / height, 0.32, (panel - 0.10) / height)
-                )
+                axes = figure.add_axes((0.325 + 0.34 * column, y / height, 0.32, (panel - 0.10) / height))
                 if found is None:
                     bare(axes, NOT_PLAYED)
                     continue
@@ -71,6 +70,7 @@ def _draw_commands(axes: Axes, look: Look, found: dict[str, NDArray[np.float64]]
     axes.set_ylim(_LEAST_SHARE, 1.5)
     axes.set_yticks([1e-4, 1e-2, 1.0])
     axes.minorticks_off()
+    plain_log(axes.yaxis, percent=True)
     # No robot drives backwards unless its range says so: then the left half holds something.
     low = -1.0 if column or (asked[: len(asked) // 2].sum() + done[: len(done) // 2].sum()) > 0 else 0.0
     axes.set_xlim(low - 0.03, 1.03)
@@ -117,8 +117,10 @@ def _draw_boxes(axes: Axes, looks: list[Look], found: dict[str, tuple[NDArray[np
         if reason:
             axes.annotate(
                 f"n = {len(values)}", (0.99, row), xycoords=("axes fraction", "data"), ha="right", va="center",
-                fontsize=SMALL, color="#5a5a5a", bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.3}, zorder=6,
+                fontsize=SMALL, color="#5a5a5a", zorder=6,
+                bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.3},
             )  # fmt: skip
     axes.set_xscale("log")
+    plain_log(axes.xaxis)
     if high > 0.0 and np.isfinite(low):
         axes.set_xlim(low / 1.6, max(high, 1.05 * low) * (8.0 if some else 1.6))

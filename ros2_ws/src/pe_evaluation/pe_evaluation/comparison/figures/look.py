@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from pe_evaluation.comparison.plan import TRAINED
 from pe_evaluation.figures import FAINT, INK, STYLE
@@ -39,7 +41,10 @@ _FAMILIES = (
     ("#56B4E9", "X"),
     ("#8C564B", "*"),
 )
-_ALONE, _TRAINED, _USED, _OTHER = (0, (1, 1.2)), (0, (4, 1.6)), "-", (0, (5, 1.4, 1, 1.4))
+_ALONE: Any = (0, (1, 1.2))
+_TRAINED: Any = (0, (4, 1.6))
+_USED: Any = "-"
+_OTHER: Any = (0, (5, 1.4, 1, 1.4))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +122,13 @@ def bare(axes: Axes, reason: str) -> None:
         spine.set_visible(True)
         spine.set_color("#d0d0d0")
     say(axes, reason)
+
+
+def plain_log(axis: Axis, percent: bool = False) -> None:
+    """Numbers without exponents on a logarithmic axis: a raised exponent would be too small to read in print."""
+    show = (lambda x, _: f"{100.0 * x:g} %") if percent else (lambda x, _: f"{x:g}")
+    axis.set_major_formatter(FuncFormatter(show))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def title_rows(axes: Axes, looks: Sequence[Look]) -> None:

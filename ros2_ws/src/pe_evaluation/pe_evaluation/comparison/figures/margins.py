@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from pe_evaluation.comparison.figures.look import (
     WIDTH,
     Look,
     bare,
+    plain_log,
     reason_in_row,
     title_rows,
 )
@@ -32,11 +34,11 @@ NEAR = 0.5
 DEEP = 0.2
 """Depth of contact [m] from which on the least margins of episodes are counted together."""
 Maps = dict[str, NDArray[np.float64]]
-Image = tuple[NDArray[np.float64] | None, str]
+Image = tuple[NDArray[np.float64], str]
 
 
 def margin_figure(material: Material, world: str) -> Figure:
-    """Left: the least margin of every episode, by approach; right: the share of samples that come nearer than a margin."""
+    """Left: the least margin of every episode, by approach; right: the share of samples nearer than a margin."""
     looks = [look for look in material.looks if (world, look.name) in material.rows]
     height = max(0.30 * len(looks), 1.6) + 0.48
     with rc_context(PRINT):
@@ -92,6 +94,7 @@ def _draw_samples(axes: Axes, material: Material, world: str, looks: list[Look])
         lowest = min(lowest, float(share[inside].min()))
         axes.plot(edges[1:][inside], share[inside], **look.style | {"markevery": (k, 9), "ms": 3.2})
     axes.set_yscale("log")
+    plain_log(axes.yaxis, percent=True)
     axes.set_ylim(10.0 ** math.floor(math.log10(lowest)), 1.0)
     axes.set_xlim(-0.02 * NEAR, NEAR)
     axes.axvline(0.0, color=CONTACT_LINE, lw=1.1, zorder=1)
@@ -180,20 +183,21 @@ def _maps_figure(
             axis = figure.add_axes(((WIDTH - bar + 0.02) / WIDTH, 0.28, 0.09 / WIDTH, 0.44))
             filled = figure.colorbar(mesh, cax=axis, extend=extend)
             filled.set_label(label, labelpad=2.0)
-            filled.outline.set_linewidth(0.5)  # type: ignore[operator]
+            filled.outline.set_linewidth(0.5)
+            if isinstance(scale, LogNorm):
+                plain_log(axis.yaxis, percent=label.startswith("share"))
     return figure
 
 
 def _draw_map(
     axes: Axes, found: Maps, image: Callable[[Maps], Image], colours: Colormap, scale: Normalize
-):  # type: ignore[no-untyped-def]
+) -> QuadMesh:
     values, words = image(found)
     bins = np.linspace(-1.0, 1.0, len(found["visits"]) + 1)
     visited = np.where(found["visits"] > 0, 0.12, np.nan)
     axes.pcolormesh(
         bins, bins, visited.T, cmap="Greys", norm=Normalize(0.0, 1.0), rasterized=True, zorder=1
     )
-    assert values is not None
     mesh = axes.pcolormesh(bins, bins, values.T, cmap=colours, norm=scale, rasterized=True, zorder=2)
     axes.set_aspect("equal")
     axes.grid(False)
@@ -202,7 +206,8 @@ def _draw_map(
     if words:
         axes.text(
             0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=SMALL, zorder=4,
-            color=CONTACT if words[0].isdigit() else INK, bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1.5},
+            color=CONTACT if words[0].isdigit() else INK,
+            bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1.5},
         )  # fmt: skip
     return mesh
 

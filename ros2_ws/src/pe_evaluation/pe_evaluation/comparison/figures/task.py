@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from pe_evaluation.comparison.figures.look import CONTACT_LINE, PRINT, SMALL, WIDTH, Look, bare, say
 from pe_evaluation.comparison.plan import IDEAL
@@ -109,7 +110,9 @@ def gap_figure(gaps: Sequence[Row], gap_cells: Sequence[Row], limits: Sequence[f
 def _draw_gaps(
     axes: Axes, gaps: Sequence[Row], cells: Sequence[Row], key: str, limits: Sequence[float]
 ) -> None:
-    extent, words, small = [0.0, *(100.0 * limit for limit in limits)], [], []
+    extent = [0.0, *(100.0 * limit for limit in limits)]
+    words: list[tuple[int, float, str]] = []
+    small: list[tuple[int, NDArray[np.float64]]] = []
     for row, gap in enumerate(gaps):
         if key not in gap:
             axes.annotate(
@@ -119,8 +122,8 @@ def _draw_gaps(
             continue
         found = gap[key]
         value, low, high = (100.0 * found[name] for name in ("gap", "low", "high"))
-        own = [100.0 * cell[key]["gap"] for cell in cells if cell["name"] == gap["name"] and key in cell]
-        small.append((row, np.array(own)))
+        by_cell = [100.0 * cell[key]["gap"] for cell in cells if cell["name"] == gap["name"] and key in cell]
+        small.append((row, np.array(by_cell)))
         axes.errorbar(
             value, row, xerr=[[max(value - low, 0.0)], [max(high - value, 0.0)]], fmt="D", color=INK, ms=4.0, lw=1.2,
             capsize=2.5, capthick=1.0, zorder=4,
@@ -216,11 +219,11 @@ def _draw_totals(axes: Axes, matrix: Sequence[Row], decision: Row) -> None:
         colour = "#0072B2" if chosen else "#b5b5b5"
         axes.barh(row, entry["total"] - 1.0, 0.55, left=1.0, color=colour)
         axes.plot([entry["total_low"], entry["total_high"]], [row, row], color=INK, lw=1.4, solid_capstyle="butt")
-        words = [f"{entry['total']:.2f}"]
-        words += ["recommended"] if chosen else []
-        words += [] if entry["acceptable"] else ["contacts: not acceptable"]
+        says = [f"{entry['total']:.2f}"]
+        says += ["recommended"] if chosen else []
+        says += [] if entry["acceptable"] else ["contacts: not acceptable"]
         axes.text(
-            1.06, row, "  ".join(words), ha="left", va="center", fontsize=7.5, weight="bold",
+            1.06, row, "  ".join(says), ha="left", va="center", fontsize=7.5, weight="bold",
             color="white" if chosen else INK,
         )  # fmt: skip
     axes.set_xlim(1.0, 5.0)

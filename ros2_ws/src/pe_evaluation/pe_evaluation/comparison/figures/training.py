@@ -13,12 +13,11 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from pe_core.paths import share_directory
-from pe_evaluation.comparison.figures.look import CONTACT_LINE, PRINT, SMALL, WIDTH, Look, bare
+from pe_evaluation.comparison.figures.look import CONTACT_LINE, PRINT, SMALL, WIDTH, Look, bare, plain_log
 from pe_evaluation.comparison.figures.material import Material, Training
 from pe_evaluation.figures import FAINT, INK
 from pe_evaluation.statistics import clopper_pearson
@@ -130,9 +129,8 @@ def gradient_figure(material: Material) -> Figure:
         for row in range(3):
             y, tall = (0.42 + 2.04 * (2 - row)) / height, 1.45 / height
             pairs.append((figure.add_axes((0.085, y, 0.55, tall)), figure.add_axes((0.745, y, 0.245, tall))))
-        inside = [
-            (look, training) for look, training in learned if np.nanmax(training.curve("mean_correction")[1], initial=0) > 0
-        ]
+        # Where there is no program the curve is zero throughout.
+        inside = [each for each in learned if (_finite(each[1].curve("mean_correction")[1]) > 0.0).any()]
         _draw_norms(*pairs[0], inside, "mean_correction", "no policy has the program in its network")
         pairs[0][0].set_title("Correction of the policy's mean by the program in the network")
         pairs[0][0].set_ylabel("mean |u − u_nom|")
@@ -187,9 +185,8 @@ def _draw_program(curves: Axes, counts: Axes, inside: Sequence[tuple[Look, Train
     curves.set_ylabel("root mean square")
     passed = _finite(training.curve("gradient_passed")[1])
     share = f"; {100.0 * passed.mean():.1f} % pass it" if len(passed) else ""
-    first = f"the part before {training.offsets[-1] / 1e6:.0f} M steps kept none" if len(training.parts) > 1 and not any(
-        "gradient_safe" in line for line in training.parts[0]
-    ) else ""  # fmt: skip
+    early = len(training.parts) > 1 and not any("gradient_safe" in line for line in training.parts[0])
+    first = f"the part before {training.offsets[-1] / 1e6:.0f} M steps kept none" if early else ""
     curves.legend(
         loc="lower right", handlelength=3.0, title=(first + share).lstrip("; ") or None, title_fontsize=SMALL
     )
@@ -200,8 +197,7 @@ def _draw_program(curves: Axes, counts: Axes, inside: Sequence[tuple[Look, Train
 def _finish_counts(counts: Axes) -> None:
     counts.set_xscale("log")
     counts.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    counts.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    counts.xaxis.set_minor_formatter(NullFormatter())
+    plain_log(counts.xaxis)
     counts.set_title("How often")
     counts.set_ylabel("points of the curve")
 
