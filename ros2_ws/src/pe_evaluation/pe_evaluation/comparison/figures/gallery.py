@@ -30,7 +30,7 @@ _WORLDS = {"ideal": "", "randomised": ", robots, sensors and maps drawn anew"}
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """One figure: the section that it belongs to, the name of its files, its heading, what it shows, how it is drawn."""
+    """One figure: its section, the name of its files, its heading, what it shows, how it is drawn."""
 
     group: str
     name: str
@@ -189,7 +189,8 @@ class Drawn:
     def html(self) -> str:
         """Heading, image and caption, the image inside."""
         vector = self.path.with_suffix(".svg")
-        kind, path = ("svg+xml", vector) if vector.stat().st_size <= INLINE_MOST else ("png", self.path.with_suffix(".png"))
+        small = vector.stat().st_size <= INLINE_MOST
+        kind, path = ("svg+xml", vector) if small else ("png", self.path.with_suffix(".png"))
         data, title = base64.b64encode(path.read_bytes()).decode(), html.escape(self.picture.title)
         return (
             f'<article id="figure-{self.picture.name}"><h3>{title}</h3>'

@@ -158,7 +158,7 @@ def _maps_figure(
     """One panel an approach, over position / half side, on one scale; visited cells without a value are pale grey."""
     looks = [look for look in material.looks if (world, look.name) in material.rows]
     rows = -(-max(len(looks), 1) // COLUMNS)
-    side, gap, title, left, bar = 1.72, 0.16, 0.24, 0.40, 0.62
+    side, gap, title, left, bar = 1.72, 0.16, 0.24, 0.40, 0.74
     height = rows * (side + title) + 0.42
     with rc_context(PRINT):
         figure = Figure(figsize=(WIDTH, height))
