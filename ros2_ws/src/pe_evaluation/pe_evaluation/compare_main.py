@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -116,13 +117,13 @@ def merge_maps(store: Store) -> None:
             groups.setdefault(f"{job.cell.world}_{job.approach}", []).append(job.name)
     for name, jobs in groups.items():
         total = maps.empty()
-        for job in jobs:
-            maps.add(total, read_part(store.folder, job))
+        for part in jobs:
+            maps.add(total, read_part(store.folder, part))
         with replaced(store.folder / MAPS / f"{name}.npz") as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, margin_edges=maps.MARGIN_EDGES, action_edges=maps.ACTION_EDGES, **total)
 
 
-def _print(summary: dict, out: Path) -> None:  # type: ignore[type-arg]
+def _print(summary: dict[str, Any], out: Path) -> None:
     console = Console()
     found = Table(title=f"{summary['episodes']:,} episodes")
     for column in ("approach", "world", "captured", "time", "contacts", "interventions"):
@@ -130,9 +131,13 @@ def _print(summary: dict, out: Path) -> None:  # type: ignore[type-arg]
     for row in summary["accounts"]:
         if row["episodes"]:
             found.add_row(
-                row["title"], row["world"], interval_of(row["captured"], percent),
-                mean_of(row["capture_time_s"], "s", 1), str(row["violating_episodes"]), mean_of(row["intervention_rate"], "", 4, with_interval=False),
-            )  # fmt: skip
+                row["title"],
+                row["world"],
+                interval_of(row["captured"], percent),
+                mean_of(row["capture_time_s"], "s", 1, with_interval=False),
+                str(row["violating_episodes"]),
+                mean_of(row["intervention_rate"], "", 4, with_interval=False),
+            )
     console.print(found)
     for gap in summary["gaps"]:
         if "captured" in gap:

@@ -76,8 +76,8 @@ def mean_of(results: Results, approach: str, metric: str, strata: Sequence[Strat
         return {"reason": found, "episodes": 0}
     weights = cell_weights(strata)
     mean = float(stratified_mean(values, weights)[0])
-    found = interval(mean, resampled_means(values, weights)[:, 0])
-    return {"mean": mean, "low": found.low, "high": found.high, "episodes": count}
+    bounds = interval(mean, resampled_means(values, weights)[:, 0])
+    return {"mean": mean, "low": bounds.low, "high": bounds.high, "episodes": count}
 
 
 def cells_of(results: Results, approach: Approach) -> list[dict[str, Any]]:

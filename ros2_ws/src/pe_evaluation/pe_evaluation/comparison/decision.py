@@ -31,7 +31,7 @@ def scores_of(evidence: Sequence[Evidence], rules: Rules, drawn: bool = False) -
     """Scores by candidate and criterion, (1,) of the estimates or (R,) of the replicates."""
     out: Scores = {}
     for each in evidence:
-        numbers = {**each.numbers, **each.drawn} if drawn else each.numbers
+        numbers: dict[str, Any] = {**each.numbers, **(each.drawn if drawn else {})}
         n = replicates(evidence) if drawn else 1
         simple = 0.5 * (
             rules.score("code_lines", each.numbers["code_lines"])
@@ -50,7 +50,7 @@ def scores_of(evidence: Sequence[Evidence], rules: Rules, drawn: bool = False) -
 
 def totals_of(scores: Scores, weights: Mapping[str, float]) -> NDArray[np.float64]:
     """Weighted totals (candidates, R)."""
-    return np.stack([sum(weights[key] * own[key] for key in CRITERIA) for own in scores.values()])  # type: ignore[misc]
+    return np.stack([sum(weights[key] * own[key] for key in CRITERIA) for own in scores.values()])
 
 
 def recommend(evidence: Sequence[Evidence], rules: Rules, drawn: bool = False) -> list[str]:
@@ -172,7 +172,9 @@ def _weight_range(key: str, scores: Scores, weights: Mapping[str, float], first:
     for weight in grid:
         scale = (1.0 - weight) / rest if rest > 0.0 else 0.0
         tried = {other: weight if other == key else scale * weights[other] for other in CRITERIA}
-        winners.append(names[int(np.argmax(totals_of(scores, tried)[:, 0]))])
+        totals = totals_of(scores, tried)[:, 0]
+        ahead = totals[names.index(first)] >= totals.max() - 1e-12
+        winners.append(first if ahead else names[int(np.argmax(totals))])
     here = int(round(weights[key] * 1000))
     low = high = here
     while low > 0 and winners[low - 1] == first:

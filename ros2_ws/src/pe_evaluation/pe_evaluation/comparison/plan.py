@@ -32,9 +32,15 @@ class Approach:
         DEPLOYED, choices=(TRAINED, DEPLOYED, REFERENCE), description="as during training, or on a robot"
     )
     episodes_most: int = quantity(0, low=0, high=10**9, description="of each cell and seed; 0: all")
+    other_seeds: tuple[str, ...] = quantity((), description="bundles of other trainings, for the seeds after the first")
 
     def __post_init__(self) -> None:
         check_range(self, f"approach {self.name}")
+
+    @property
+    def bundles(self) -> tuple[str, ...]:
+        """Its policies, by training."""
+        return (self.bundle, *self.other_seeds)
 
     @property
     def learns(self) -> bool:
@@ -181,8 +187,9 @@ class Plan:
         """What :mod:`pe_evaluation.evaluate` would play for ``job``; the pursuer's filter is chosen apart."""
         cell, drawn = job.cell, self.randomised if job.cell.world == RANDOMISED else None
         approach = self.approach(job.approach)
+        number = self.seeds.index(job.seed)
         return Match(
-            approach.bundle,
+            approach.bundles[number % len(approach.bundles)],
             cell.evader,
             drawn.safety if drawn else self.evader_safety,
             job.scenario,
@@ -208,19 +215,19 @@ class Plan:
             if evader not in known:
                 raise ConfigurationError(f"evader '{evader}' is not in plan '{self.name}'; known: {', '.join(known)}")
         chosen = set(evaders or known)
-        names = {approach.name for approach in kept}
+        played = {approach.name for approach in kept}
         drawn = self.randomised
         if drawn is not None:
             cells = tuple(cell for cell in drawn.cells if cell.evader in chosen)
-            runs = tuple(name for name in drawn.approaches if name in names)
+            runs = tuple(name for name in drawn.approaches if name in played)
             drawn = dataclasses.replace(drawn, cells=cells, approaches=runs) if cells and runs else None
         return dataclasses.replace(
             self,
-            approaches=tuple(approach for approach in self.approaches if approach.name in names),
+            approaches=tuple(approach for approach in self.approaches if approach.name in played),
             cells=tuple(cell for cell in self.cells if cell.evader in chosen),
             randomised=drawn,
-            gaps=tuple(gap for gap in self.gaps if {gap.trained, gap.deployed} <= names),
-            pairs=tuple(pair for pair in self.pairs if set(pair) <= names),
+            gaps=tuple(gap for gap in self.gaps if {gap.trained, gap.deployed} <= played),
+            pairs=tuple(pair for pair in self.pairs if set(pair) <= played),
         )
 
 
@@ -286,7 +293,8 @@ def _check(plan: Plan, source: str) -> None:
     if not plan.cells:
         raise ConfigurationError(f"{source}: cells = []: allowed: one or more")
     for approach in plan.approaches:
-        bundle_path(approach.bundle, "pursuer")
+        for bundle in approach.bundles:
+            bundle_path(bundle, "pursuer")
         if approach.safety != "none":
             config_path("safety", approach.safety)
     for cell in plan.all_cells():

@@ -418,12 +418,24 @@ def _gates(summary: Summary) -> Section:
 
 def _limits(summary: Summary) -> Section:
     lines = [
-        "Each policy comes from one training: intervals and tests speak of episodes and starts, not of what another "
-        "training seed would have learned.",
+        _trainings(summary),
         "Evaders are filtered in every episode, the same for all approaches.",
         *summary["notes"],
     ]
     return Section("What this does not show", tuple(lines))
+
+
+def _trainings(summary: Summary) -> str:
+    """What the seeds vary: starts alone, or the training too."""
+    approaches = summary["identity"]["plan"]["approaches"]
+    several = [each["title"] for each in approaches if each["other_seeds"]]
+    text = (
+        "The policy of an approach comes from one training: intervals and tests speak of episodes and starts, not of what "
+        "another training seed would have learned."
+    )
+    if not several:
+        return text
+    return f"{text} Another training for each seed was played by: {', '.join(several)}."
 
 
 def _identity(summary: Summary) -> Section:

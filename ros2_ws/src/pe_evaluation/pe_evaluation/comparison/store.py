@@ -42,7 +42,7 @@ def identity_of_plan(plan: Plan) -> dict[str, Any]:
     """
     bundles = {}
     for role, names in (
-        ("pursuer", {approach.bundle for approach in plan.approaches}),
+        ("pursuer", {name for approach in plan.approaches for name in approach.bundles}),
         ("evader", {cell.evader for cell in plan.all_cells()} | {plan.tracks.evader}),
     ):
         for name in sorted(names):
@@ -134,7 +134,7 @@ class Store:
 def write_part(folder: Path, job: Job, maps: Maps) -> None:
     """Keep the maps of a job."""
     with replaced(folder / PARTS / f"{job.name}.npz") as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **maps)  # type: ignore[arg-type]
+        np.savez_compressed(file, **maps)
 
 
 def read_part(folder: Path, name: str) -> dict[str, Any]:
