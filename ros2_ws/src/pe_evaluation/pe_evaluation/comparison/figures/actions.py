@@ -28,6 +28,8 @@ from pe_evaluation.figures import INK
 _ASKED = "#b8b8b8"
 _AXES = ("v / v_max", "ω / ω_max")
 _LEAST_SHARE = 1e-5
+FEW = 5
+"""Episodes below which there are no quantiles to draw."""
 
 
 def action_figure(material: Material, world: str) -> Figure:
@@ -42,7 +44,7 @@ def action_figure(material: Material, world: str) -> Figure:
             y = height - legend - (row + 1) * panel + 0.07
             figure.text(0.0, (y + 0.27) / height, look.title, ha="left", va="center", fontsize=7.5)
             for column, label in enumerate(_AXES):
-                axes = figure.add_axes((0.325 + 0.34 * column, y / height, 0.32, (panel - 0.10) / height))
+                axes = figure.add_axes((0.338 + 0.337 * column, y / height, 0.312, (panel - 0.10) / height))
                 if found is None:
                     bare(axes, NOT_PLAYED)
                     continue
@@ -50,7 +52,7 @@ def action_figure(material: Material, world: str) -> Figure:
                 axes.tick_params(labelbottom=row == len(looks) - 1, labelleft=column == 0)
                 if row == len(looks) - 1:
                     axes.set_xlabel(label)
-        figure.text(0.258, 0.5, "share of control steps", rotation=90, va="center", ha="center")
+        figure.text(0.248, 0.5, "share of control steps", rotation=90, va="center", ha="center")
         figure.legend(
             handles=[
                 Patch(color=_ASKED, label="asked by the policy (nominal)"),
@@ -107,6 +109,9 @@ def _draw_boxes(axes: Axes, looks: list[Look], found: dict[str, tuple[NDArray[np
         if not len(values):
             reason_in_row(axes, row, reason)
             continue
+        if len(values) < FEW:
+            reason_in_row(axes, row, f"in {len(values)} episodes only")
+            continue
         q = np.maximum(np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]), floor)
         style: dict[str, Any] = {"color": look.colour, "solid_capstyle": "butt", "zorder": 3}
         axes.plot(q[[0, 4]], [row, row], lw=1.0, **style)
@@ -122,5 +127,6 @@ def _draw_boxes(axes: Axes, looks: list[Look], found: dict[str, tuple[NDArray[np
             )  # fmt: skip
     axes.set_xscale("log")
     plain_log(axes.xaxis)
-    if high > 0.0 and np.isfinite(low):
-        axes.set_xlim(low / 1.6, max(high, 1.05 * low) * (8.0 if some else 1.6))
+    if np.isfinite(low):
+        high = max(high, 1.05 * low)
+        axes.set_xlim(low / 1.6, 1.6 * high * ((high / low) ** 0.5 if some else 1.0))

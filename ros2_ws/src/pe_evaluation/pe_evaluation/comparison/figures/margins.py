@@ -31,6 +31,8 @@ from pe_evaluation.figures import CONTACT, INK, margin_map
 COLUMNS = 3
 NEAR = 0.5
 """Margins [m] up to which the distribution of all samples is shown."""
+ROUNDING = 1e-5
+"""Mean correction below which there was none: a policy answers in single precision."""
 DEEP = 0.2
 """Depth of contact [m] from which on the least margins of episodes are counted together."""
 Maps = dict[str, NDArray[np.float64]]
@@ -134,8 +136,8 @@ def correction_map_figure(material: Material, world: str) -> Figure:
 
     def image(found: Maps) -> Image:
         mean = found["correction_sum"] / np.maximum(found["visits"], 1)
-        words = "" if (mean > 0.0).any() else f"no correction in {found['visits'].sum():,.0f} steps"
-        return np.where((found["visits"] > 0) & (mean > 0.0), mean, np.nan), words
+        words = "" if (mean > ROUNDING).any() else f"no correction in {found['visits'].sum():,.0f} steps"
+        return np.where((found["visits"] > 0) & (mean > ROUNDING), mean, np.nan), words
 
     def shown(look: Look) -> str:
         return "" if look.filtered else "no filter"

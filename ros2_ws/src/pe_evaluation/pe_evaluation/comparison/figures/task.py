@@ -30,10 +30,11 @@ def capture_figure(looks: Sequence[Look], cells: Sequence[Row], world: str = IDE
     The vertical axis is arcsin(sqrt(rate)), on which an interval is about as wide anywhere: 99 and 100 % stay apart.
     """
     own = [row for row in cells if row["world"] == world]
+    looks = [look for look in looks if any(row["approach"] == look.name for row in own)]
     evaders = list(dict.fromkeys(row["evader"] for row in own))
     columns = min(COLUMNS, max(len(evaders), 1))
     rows = -(-max(len(evaders), 1) // columns)
-    legend = 0.16 * math.ceil(len(looks) / 3) + 0.08
+    legend = 0.16 * math.ceil(len(looks) / 3) + 0.10
     height = legend + rows * 1.86 + 0.10
     with rc_context(PRINT):
         figure = Figure(figsize=(WIDTH, height))
