@@ -27,7 +27,7 @@ def evidence(
         "training_s": 2000.0, "step_us": 200.0, "step_us_p95": 400.0, "code_lines": 2000.0,
     } | more  # fmt: skip
     drawn = {key: np.full(10, numbers[key]) for key in ("capture_gap", "return_gap", "violations", "task")}
-    return Evidence(name, name.title(), name, numbers, drawn, {})
+    return Evidence(name, name.title(), name, numbers, drawn, {"title": name.title()})
 
 
 def test_cf_02_weights_sum_to_one_and_scores_are_1_to_5() -> None:
@@ -87,7 +87,7 @@ def test_with_contacts_nothing_is_acceptable() -> None:
 def test_confidence_is_the_share_of_resamples_that_agree() -> None:
     first = evidence("cbf-beta", 0.04)
     drawn = dict(first.drawn) | {"capture_gap": np.array([0.04] * 7 + [0.06] * 3), "return_gap": np.zeros(10)}
-    first = Evidence(first.name, first.title, first.deployed, first.numbers, drawn, {})
+    first = Evidence(first.name, first.title, first.deployed, first.numbers, drawn, first.sources)
     found = decide([first, evidence("barriernet")], RULES)
     assert found["confidence"] == pytest.approx(0.7)
     assert found["resampled"] == {"barriernet": pytest.approx(0.3), "cbf-beta": pytest.approx(0.7)}

@@ -62,7 +62,7 @@ def test_a_plan_is_narrowed_with_its_pairs_and_gaps() -> None:
     [
         (["nobody"], [], ["approach 'nobody' is unknown", "known: lead-rcbf"]),
         ([], ["ghost"], ["evader 'ghost' is not in plan 'default'", "lookahead"]),
-        (["hybrid", "hybrid"], [], ["approachs = 'hybrid,hybrid'", "each once"]),
+        (["hybrid", "hybrid"], [], ["approaches = 'hybrid,hybrid'", "each once"]),
     ],
 )
 def test_unknown_names_are_refused(approaches: list[str], evaders: list[str], words: list[str]) -> None:

@@ -21,7 +21,9 @@ from tests.support.comparison import small_plan
 CELL = Cell(IDEAL, "random", 1.0)
 DRAWN = {
     "randomised": {
-        "approaches": ["net", "hybrid"], "cells": [{"evader": "random", "speed_ratios": [1.0]}], "safety": "rcbf_robust",
+        "approaches": ["net", "hybrid"],
+        "cells": [{"evader": "random", "speed_ratios": [1.0]}],
+        "safety": "rcbf_robust",
     },
 }  # fmt: skip
 

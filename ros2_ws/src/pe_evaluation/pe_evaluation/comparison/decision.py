@@ -108,7 +108,7 @@ def decide(evidence: Sequence[Evidence], rules: Rules) -> dict[str, Any]:
     band = rules.band(float(gap_size(asked.numbers))) if asked else None
     return {
         "recommended": chosen,
-        "title": next((each.title for each in evidence if each.name == chosen), NOBODY),
+        "title": next((each.sources["title"] for each in evidence if each.name == chosen), NOBODY),
         "verdict": rules.verdicts[band].verdict if band else "the rule's candidate was not played",
         "band": band,
         "asked": rules.asked,

@@ -58,8 +58,10 @@ def _markdown_table(found: Table) -> str:
 
 
 def section_html(section: Section) -> str:
-    """One section as HTML."""
-    return f"<section><h2>{html.escape(section.title)}</h2>{''.join(map(_block, section.blocks))}</section>"
+    """One section as HTML; where no table follows, its paragraphs are not notes but the matter itself."""
+    plain = not any(isinstance(block, Table) for block in section.blocks)
+    blocks = (f"<p>{html.escape(b)}</p>" if plain and isinstance(b, str) else _block(b) for b in section.blocks)
+    return f"<section><h2>{html.escape(section.title)}</h2>{''.join(blocks)}</section>"
 
 
 def _block(block: str | Table) -> str:

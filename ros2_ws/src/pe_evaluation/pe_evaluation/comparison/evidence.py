@@ -69,6 +69,7 @@ def evidence_of(results: Results, gap: GapDefinition, rules: Rules) -> Evidence 
     modules = [*rules.modules.get("all", ()), *rules.modules.get(gap.name, ())]
     numbers["code_lines"] = float(sum(code_lines(f"pe_safety.{module}") for module in modules))
     sources = {
+        "title": results.plan.approach(gap.deployed).title,
         "gap": f"episodes of {gap.trained} and {gap.deployed}",
         "violations": f"episodes of {gap.deployed}, all worlds",
         "task": f"episodes of {gap.deployed}",

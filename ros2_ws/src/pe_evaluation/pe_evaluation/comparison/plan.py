@@ -206,9 +206,9 @@ class Plan:
         Raises:
             ConfigurationError: one is not in the plan, or named twice.
         """
-        for kind, names in (("approach", approaches), ("evader", evaders)):
+        for kind, names in (("approaches", approaches), ("evaders", evaders)):
             if len(set(names)) < len(names):
-                raise ConfigurationError(f"{kind}s = {','.join(names)!r}: allowed: each once")
+                raise ConfigurationError(f"{kind} = {','.join(names)!r}: allowed: each once")
         kept = tuple(self.approach(name) for name in approaches) or self.approaches
         known = list(dict.fromkeys(cell.evader for cell in self.all_cells()))
         for evader in evaders:

@@ -25,6 +25,14 @@ _NAMES = {
     "capture_time_s": "capture time",
     "return": "return",
 }
+_MEANING = {
+    "gap": "training less deployment: captures, or return over its size, the larger",
+    "violations": "share of the deployed approach's episodes with a contact, all worlds",
+    "task": "capture rate of the deployed approach, mean over the cells",
+    "training_speed": "environment steps a second, whole training",
+    "code_lines": "complexity: lines of code of the safety mechanism, in training and deployment",
+    "step_us": "complexity: time of one control step, policy and filter [µs]",
+}
 Summary = Mapping[str, Any]
 
 
@@ -54,7 +62,7 @@ def _decision(summary: Summary) -> Section:
     asked = found["asked_gap"]
     gap = asked if isinstance(asked, str) else percent(asked, 2)
     lines = [
-        f"Recommended: {found['title']} ({found['recommended']}). {found['verdict']}.",
+        f"Recommended: {found['title']}. {found['verdict']}.",
         f"The rule: a gap of {found['asked']} below {low} speaks for CBF-Beta and RCBF-QP, up to {high} BarrierNet is "
         f"likely, above it is BarrierNet; with a contact nothing is acceptable. Measured: {gap}, the larger of the "
         "gaps in capture rate and in return (over the size of training's return).",
@@ -148,7 +156,7 @@ def _cells(summary: Summary) -> Section:
     approaches = [row for row in summary["accounts"] if row["episodes"] and row["world"] == IDEAL]
     cells = summary["cells"]
     blocks: list[str | Table] = [
-        "Share of captures [Clopper-Pearson, 95 %] by evader and its speed over the pursuer's."
+        "Captures in percent [Clopper-Pearson, 95 %] by evader and its speed over the pursuer's."
     ]
     for world in dict.fromkeys(row["world"] for row in cells):
         own = [row for row in cells if row["world"] == world]
@@ -161,13 +169,17 @@ def _cells(summary: Summary) -> Section:
             rows.append(
                 [
                     f"{evader} {ratio:g}",
-                    *(interval_of(cell["captured"], percent) if cell else "not played" for cell in found),
+                    *(_share(cell["captured"]) if cell else "not played" for cell in found),
                 ]
             )
         if world != IDEAL:
             blocks.append("Robots, sensors and maps drawn anew in every episode:")
         blocks.append(table(["evader", *(row["title"] for row in names)], rows))
     return Section("Captures by cell", tuple(blocks))
+
+
+def _share(value: Mapping[str, Any]) -> str:
+    return f"{100.0 * value['mean']:.1f} [{100.0 * value['low']:.1f}, {100.0 * value['high']:.1f}]"
 
 
 def _gaps(summary: Summary) -> Section:
@@ -257,31 +269,21 @@ def _matrix(summary: Summary) -> Section:
                 f"{numbers['code_lines']:.0f} lines, {numbers['step_us']:.0f} µs",
             ]
         )
-    notes = [
-        f"Scores from 1 to 5, linear between {_knots(summary, key)}."
-        for key in ("gap", "violations", "task", "training_speed")
+    scales = [
+        [_name(key), _MEANING[key], ", ".join(f"{number:g} → {score:g}" for number, score in pairs)]
+        for key, pairs in summary["rules"]["knots"].items()
     ]
-    notes.append(
-        "Complexity is the mean of two scores: lines of code of the safety mechanism in training and deployment, "
-        f"{_knots(summary, 'code_lines')}, and the time of a control step, {_knots(summary, 'step_us')}."
-    )
     return Section(
         "Decision matrix",
         (
-            "First in: share of the resamples in which a candidate has the highest total.",
+            "Scores run from 1 to 5. First in: share of the resamples in which a candidate has the highest total.",
             table(head, rows),
             "The numbers behind the scores:",
-            table(
-                ["candidate", "gap", "episodes with a contact", "captured", "training", "complexity"], facts
-            ),
-            " ".join(notes),
+            table(["candidate", "gap", "episodes with a contact", "captured", "training", "complexity"], facts),
+            "A score is linear between knots, number → score; that of complexity is the mean of its two.",
+            table(["score", "of", "knots"], scales, numbers=False),
         ),
     )
-
-
-def _knots(summary: Summary, key: str) -> str:
-    pairs = ", ".join(f"{number:g} → {score:g}" for number, score in summary["rules"]["knots"][key])
-    return f"{_name(key)}: {pairs}"
 
 
 def _sensitivity(summary: Summary) -> Section:
@@ -430,8 +432,8 @@ def _trainings(summary: Summary) -> str:
     approaches = summary["identity"]["plan"]["approaches"]
     several = [each["title"] for each in approaches if each["other_seeds"]]
     text = (
-        "The policy of an approach comes from one training: intervals and tests speak of episodes and starts, not of what "
-        "another training seed would have learned."
+        "The policy of an approach comes from one training: intervals and tests speak of episodes and starts, not of "
+        "what another training seed would have learned."
     )
     if not several:
         return text
