@@ -19,6 +19,7 @@ from pe_cli import (
     falsify,
     launch,
     policy,
+    scenarios,
     test,
     train,
 )
@@ -41,6 +42,7 @@ app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
 app.command("exploit")(exploit.exploit)
+app.command("scenarios")(scenarios.scenarios)
 app.command("falsify")(falsify.falsify)
 app.command("bag")(bag.bag)
 app.command("bench")(bench.bench)

@@ -99,7 +99,7 @@ class Setup:
         """Hashes of the bundles and of the whole configuration."""
         configuration = {
             "arena": dataclasses.asdict(self.config),
-            "scenario": dataclasses.asdict(self.scenario),
+            "scenario": self.scenario.played(),
             "robots": [dataclasses.asdict(robot) for robot in self.robots],
             "safety": dataclasses.asdict(self.parameters[0]) if self.parameters else None,
         }

@@ -31,7 +31,7 @@ def manifest(
     }
     configuration: dict[str, Any] = {
         "arena": dataclasses.asdict(load_arena(arena)),
-        "scenario": dataclasses.asdict(load_scenario(arguments.scenario)),
+        "scenario": load_scenario(arguments.scenario).played(),
         "robots": [dataclasses.asdict(robot) for robot in robots],
         "safety": safety,
     }

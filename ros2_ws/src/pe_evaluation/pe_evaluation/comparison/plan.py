@@ -266,7 +266,7 @@ def plan_of(data: Mapping[str, Any], source: str, name: str, episodes: int, seed
         randomised = from_mapping(Randomised, values, source)
     plan = Plan(
         name=name,
-        description=str(data.get("description", "")),
+        description=str(data.get("description") or name),
         approaches=approaches,
         cells=_cells(data.get("cells", ()), IDEAL, source),
         evader_safety=str(data.get("evader_safety", "rcbf")),

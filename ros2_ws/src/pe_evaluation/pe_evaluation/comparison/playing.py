@@ -33,7 +33,7 @@ from pe_safety.disturbance.refit import InCaller
 from pe_safety.filter import FilterResult, SafetyFilter, Tier
 from pe_safety.parameters import SafetyParameters, load_safety
 
-STRIDE = 40
+STRIDE = 100
 """Control steps between two measurements of times."""
 CROSSING = 10.0
 """Time [s] in which a robot drives the length that is the scale of positions of what is learnt, as on the nodes."""

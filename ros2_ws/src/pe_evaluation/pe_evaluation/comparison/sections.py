@@ -446,7 +446,7 @@ def _identity(summary: Summary) -> Section:
     rows = [
         ("revision", ", ".join(identity["git_revisions"])),
         ("configuration", identity["configuration_sha256"]),
-        ("plan", f"{plan['name']}: {plan['description'] or 'no description'}"),
+        ("plan", f"{plan['name']}: {plan['description']}"),
         ("episodes of a cell and seed", str(plan["episodes"])),
         ("seeds", " ".join(map(str, plan["seeds"]))),
         *((f"bundle of {name}", digest) for name, digest in identity["bundles"].items()),
