@@ -32,8 +32,11 @@ class Evidence:
     sources: Mapping[str, str]
 
 
-def evidence_of(results: Results, gap: GapDefinition, rules: Rules) -> Evidence | str:
-    """The evidence of one candidate; the reason where there is none."""
+def evidence_of(results: Results, gap: GapDefinition, rules: Rules, rivals: Sequence[str] = ()) -> Evidence | str:
+    """The evidence of one candidate; the reason where there is none.
+
+    Captures are those in the episodes that the approaches ``rivals`` have played too: the first of a cell may be easy.
+    """
     names = (gap.trained, gap.deployed)
     strata = results.strata(names)
     if not strata:
@@ -47,8 +50,11 @@ def evidence_of(results: Results, gap: GapDefinition, rules: Rules) -> Evidence 
         scale, scales = (1.0, 1.0) if metric == "captured" else (abs(means[0]), np.abs(again[:, 0]))
         numbers[key] = float((means[0] - means[1]) / scale)
         drawn[key] = (again[:, 0] - again[:, 1]) / scales
-    own = results.strata([gap.deployed])
-    captured = results.paired([gap.deployed], "captured", own)
+    together = [gap.deployed, *(name for name in rivals if name != gap.deployed)]
+    own = results.strata(together)
+    if not own:
+        return "the candidates were not played in the same cells"
+    captured = [values[:, :1] for values in results.paired(together, "captured", own)]
     numbers["task"] = float(stratified_mean(captured, cell_weights(own))[0])
     drawn["task"] = resampled_means(captured, cell_weights(own))[:, 0]
     touched = [
@@ -72,7 +78,7 @@ def evidence_of(results: Results, gap: GapDefinition, rules: Rules) -> Evidence 
         "title": results.plan.approach(gap.deployed).title,
         "gap": f"episodes of {gap.trained} and {gap.deployed}",
         "violations": f"episodes of {gap.deployed}, all worlds",
-        "task": f"episodes of {gap.deployed}",
+        "task": f"{sum(map(len, captured)):,} episodes that all candidates have played",
         "training_speed": "provenance in the policy's bundle.json",
         "complexity": f"{len(modules)} modules of pe_safety; times of {gap.deployed} at batch one",
     }

@@ -15,6 +15,7 @@ TITLE = "Decision report"
 _STYLE = """
 main { max-width: 1320px; }
 table.plain th:nth-child(n+2), table.plain td:nth-child(n+2) { text-align: right; }
+table.plain td { white-space: nowrap; }
 table.plain td:first-child, table.plain th:first-child { min-width: 150px; }
 table.words td { overflow-wrap: anywhere; }
 table.words td:first-child { white-space: nowrap; }

@@ -28,7 +28,7 @@ _NAMES = {
 _MEANING = {
     "gap": "training less deployment: captures, or return over its size, the larger",
     "violations": "share of the deployed approach's episodes with a contact, all worlds",
-    "task": "capture rate of the deployed approach, mean over the cells",
+    "task": "capture rate, mean over the cells, in the episodes that all candidates have played",
     "training_speed": "environment steps a second, whole training",
     "code_lines": "complexity: lines of code of the safety mechanism, in training and deployment",
     "step_us": "complexity: time of one control step, policy and filter [µs]",

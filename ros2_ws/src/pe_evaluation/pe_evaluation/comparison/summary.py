@@ -30,8 +30,9 @@ def summarise(results: Results, rules: Rules, identity: Mapping[str, Any]) -> di
     pairs = pairs_of(results)
     evidence: list[Evidence] = []
     notes = []
+    rivals = [gap.deployed for gap in plan.gaps if results.strata([gap.deployed])]
     for gap in plan.gaps:
-        found = evidence_of(results, gap, rules)
+        found = evidence_of(results, gap, rules, rivals)
         if isinstance(found, str):
             notes.append(f"{gap.title} is no candidate: {found}.")
         else:
@@ -40,7 +41,10 @@ def summarise(results: Results, rules: Rules, identity: Mapping[str, Any]) -> di
     few = {row["title"]: row["episodes"] for row in accounts if row["episodes"] and row["world"] == IDEAL}
     most = max(few.values(), default=0)
     notes += [
-        f"{title} played {count:,} episodes, others {most:,}." for title, count in few.items() if count < most
+        f"{title} played {count:,} episodes, the first of every cell and seed, others up to {most:,}: its row is of fewer "
+        "starts; the matrix and the tests compare episodes that both have played."
+        for title, count in few.items()
+        if count < most
     ]
     revisions = identity.get("git_revisions", [])
     if len(revisions) > 1:
