@@ -39,7 +39,7 @@ NOTICEABLE = 1e-3
 def trajectory_figure(looks: Sequence[Look], tracks: Mapping[str, Track]) -> Figure:
     """One panel an approach, of one scenario; ``tracks`` by name of the approach."""
     rows = -(-len(looks) // COLUMNS)
-    gap, left, bar, title, top, bottom = 0.10, 0.34, 0.55, 0.17, 0.24, 0.32
+    gap, left, bar, title, top, bottom = 0.10, 0.42, 0.55, 0.31, 0.24, 0.32
     width = (WIDTH - left - bar) / COLUMNS - gap
     (x0, y0), (wide, tall) = _frame(tracks.values())
     panel = width * tall / wide
@@ -53,16 +53,16 @@ def trajectory_figure(looks: Sequence[Look], tracks: Mapping[str, Track]) -> Fig
             y = height - top - (row + 1) * (panel + title + gap) + gap
             axes = figure.add_axes((x / WIDTH, y / height, width / WIDTH, panel / height))
             track = tracks.get(look.name)
-            axes.set_title(look.title)
+            axes.set_title(look.title, y=1.0, pad=12.0)
             if track is None:
                 bare(axes, NOT_PLAYED)
                 continue
             scale = draw_track(axes, track)
             axes.set(xlim=(x0, x0 + wide), ylim=(y0, y0 + tall), xlabel="", ylabel="")
             axes.tick_params(labelbottom=k + COLUMNS >= len(looks), labelleft=column == 0)
-            axes.text(
-                0.5, 0.975, _end(track), transform=axes.transAxes, ha="center", va="top", fontsize=SMALL,
-                bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1.2}, zorder=9,
+            axes.annotate(
+                _end(track), (0.0, 1.0), (0.0, 2.5), xycoords="axes fraction", textcoords="offset points",
+                fontsize=SMALL,
             )  # fmt: skip
         figure.text(0.003, 0.5, "y [m]", rotation=90, va="center", ha="left")
         figure.text(0.5 * (1.0 - bar / WIDTH), 0.003, "x [m]", ha="center", va="bottom")
@@ -107,8 +107,7 @@ def _frame(tracks: Iterable[Track]) -> tuple[tuple[float, float], tuple[float, f
         return (-1.0, -1.0), (2.0, 1.0)
     half = 1.045 * tracks[0].arena.half_side
     points = np.concatenate([track.poses[:, :, :2].reshape(-1, 2) for track in tracks])
-    # A tenth of the half side about them, more above: there the panel says how it ended.
-    low, high = points.min(axis=0) - 0.1 * half, points.max(axis=0) + np.array([0.1, 0.2]) * half
+    low, high = points.min(axis=0) - 0.1 * half, points.max(axis=0) + 0.1 * half
     size = high - low
     size = np.minimum(np.maximum(size, [0.8 * size[1], 0.5 * size[0]]), 2.0 * half)
     corner = np.clip(0.5 * (low + high - size), -half, half - size)
