@@ -251,14 +251,14 @@ def draw_bodies(axes: Axes, role: str, poses: NDArray[np.float64], radius: float
     if not len(poses):
         return
     for pose, face, order in ((poses[0], "white", 6), (poses[-1], COLOURS[role], 8)):
-        axes.add_patch(Circle(pose[:2], radius, fc=face, ec=COLOURS[role], lw=1.1, zorder=order))
+        axes.add_patch(Circle((pose[0], pose[1]), radius, fc=face, ec=COLOURS[role], lw=1.1, zorder=order))
         tip = pose[:2] + 1.9 * radius * np.array([math.cos(pose[2]), math.sin(pose[2])])
         axes.plot([pose[0], tip[0]], [pose[1], tip[1]], color=COLOURS[role], lw=1.4, zorder=order)
 
 
 def draw_capture(axes: Axes, pose: NDArray[np.float64], radius: float) -> None:
     """The capture radius [m] about the pursuer."""
-    axes.add_patch(Circle(pose[:2], radius, fill=False, ls=(0, (3, 2)), lw=0.9, ec=INK, zorder=7))
+    axes.add_patch(Circle((pose[0], pose[1]), radius, fill=False, ls=(0, (3, 2)), lw=0.9, ec=INK, zorder=7))
 
 
 def chase_handles() -> list[Any]:
