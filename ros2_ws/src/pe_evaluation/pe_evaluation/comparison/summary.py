@@ -41,8 +41,8 @@ def summarise(results: Results, rules: Rules, identity: Mapping[str, Any]) -> di
     few = {row["title"]: row["episodes"] for row in accounts if row["episodes"] and row["world"] == IDEAL}
     most = max(few.values(), default=0)
     notes += [
-        f"{title} played {count:,} episodes, the first of every cell and seed, others up to {most:,}: its row is of fewer "
-        "starts; the matrix and the tests compare episodes that both have played."
+        f"{title} played {count:,} episodes, the first of every cell and seed, others up to {most:,}: its row is of "
+        "fewer starts; the matrix and the tests compare episodes that both have played."
         for title, count in few.items()
         if count < most
     ]
