@@ -22,6 +22,7 @@ from rich.table import Table
 from pe_core.files import replaced, write_text
 from pe_evaluation.comparison import maps
 from pe_evaluation.comparison.document import markdown
+from pe_evaluation.comparison.figures.gallery import Drawn, draw_all, page_sections, report_sections
 from pe_evaluation.comparison.page import TITLE, render
 from pe_evaluation.comparison.plan import Job, Plan, load_plan
 from pe_evaluation.comparison.results import Results
@@ -76,11 +77,11 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
     summary = summarise(results, rules, store.identity)
     merge_maps(store)
     write_json(request.out / "summary.json", summary)
-    sections = sections_of(summary)
+    drawn = _draw(request.out, console)
+    sections = [*sections_of(summary), *report_sections(drawn)]
     write_text(request.out / "decision_report.md", markdown(TITLE, sections))
-    write_text(
-        request.out / "report.html", render(summary, [part for make in more for part in make(request.out)])
-    )
+    others = [part for make in more for part in make(request.out)]
+    write_text(request.out / "report.html", render(summary, [*page_sections(drawn), *others]))
     _print(summary, request.out)
     touched = [
         row for row in summary["accounts"] if row["episodes"] and row["violating_episodes"]
@@ -101,6 +102,11 @@ def _play(store: Store, plan: Plan, workers: int | None, console: Console) -> No
             progress.update(task, advance=job.count, description=f"{job.cell}")
 
         play_jobs(store, workers, tell)
+
+
+def _draw(out: Path, console: Console) -> list[Drawn]:
+    with console.status("figures ...") as status:
+        return draw_all(out, lambda name: status.update(f"figures ... {name}"))
 
 
 def merge_maps(store: Store) -> None:
@@ -147,4 +153,4 @@ def _print(summary: dict[str, Any], out: Path) -> None:
         )
     failed = [gate["gate"] for gate in summary["gates"] if not gate["passed"]]
     console.print(f"gates failed: {', '.join(failed)}" if failed else "all gates passed")
-    console.print(f"{out / 'decision_report.md'}, report.html, summary.json")
+    console.print(f"{out / 'decision_report.md'}, report.html, summary.json, figures/")

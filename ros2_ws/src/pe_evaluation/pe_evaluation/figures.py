@@ -32,7 +32,7 @@ COLOURS = {"pursuer": "#D55E00", "evader": "#0072B2"}
 INK = "#222222"
 FAINT = "#8a8a8a"
 _GROUND = "#f4f3ef"
-_CONTACT = "#e3000f"
+CONTACT = "#e3000f"
 _SOLID = "#b9b4aa"
 TIER_COLOURS = {RELAXED: "#F0E442", BACKUP: "#CC79A7", STOP: "#999999"}
 _BARRIER_COLOURS = {
@@ -77,7 +77,7 @@ def margin_map() -> Colormap:
     """cividis without its palest end, which would vanish on paper; contact is red."""
     from matplotlib import colormaps
 
-    return ListedColormap(colormaps["cividis"](np.linspace(0.0, 0.93, 256))).with_extremes(under=_CONTACT)
+    return ListedColormap(colormaps["cividis"](np.linspace(0.0, 0.93, 256))).with_extremes(under=CONTACT)
 
 
 def chase_figure(run: Run, trace: Trace, width: float = 6.0) -> Figure:
@@ -89,7 +89,7 @@ def chase_figure(run: Run, trace: Trace, width: float = 6.0) -> Figure:
         bar_axes = figure.add_axes((0.885, 0.15, 0.018, 0.55))
         _margin_bar(figure, bar_axes, scale, trace)
         axes.legend(
-            handles=_chase_handles(), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5, handlelength=1.6,
+            handles=chase_handles(), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5, handlelength=1.6,
             columnspacing=1.2, borderaxespad=0.2,
         )  # fmt: skip
     return figure
@@ -104,7 +104,7 @@ def episode_figure(run: Run, trace: Trace) -> Figure:
         bar_axes = figure.add_axes((0.458, 0.55, 0.008, 0.30))
         _margin_bar(figure, bar_axes, scale, trace)
         chase.legend(
-            handles=_chase_handles(), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5, handlelength=1.5,
+            handles=chase_handles(), loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5, handlelength=1.5,
             columnspacing=1.0, borderaxespad=0.2,
         )  # fmt: skip
         last = float(trace.time[-1]) if len(trace.time) else 1.0
@@ -132,18 +132,15 @@ def episode_figure(run: Run, trace: Trace) -> Figure:
 
 def draw_chase(axes: Axes, run: Run, trace: Trace) -> Normalize:
     """Arena, obstacles, both trajectories with their margin in colour, corrections; returns the colour scale."""
-    arena = trace.episode.arena
-    draw_arena(axes, arena)
-    scale = margin_scale(arena)
+    scale = draw_arena(axes, trace.episode.arena)
     for column, role in enumerate(ROLES):
-        _draw_path(axes, run.robots[role].model, trace, role, trace.margins[:, column], scale)
+        draw_path(axes, role, trace.poses[role], trace.margins[:, column], scale)
+        _draw_corrections(axes, run.robots[role].model, trace, role)
+        _draw_times(axes, trace, role)
     for role in ROLES:
-        _draw_bodies(axes, run.robots[role].model, trace, role)
+        draw_bodies(axes, role, trace.poses[role], run.robots[role].model.radius)
     if trace.record.capture_time is not None and len(trace.time):
-        x, y = trace.poses["pursuer"][-1, :2]
-        axes.add_patch(
-            Circle((x, y), trace.episode.capture_radius, fill=False, ls=(0, (3, 2)), lw=0.9, ec=INK, zorder=7)
-        )
+        draw_capture(axes, trace.poses["pursuer"][-1], trace.episode.capture_radius)
     return scale
 
 
@@ -152,15 +149,15 @@ def margin_scale(arena: Arena) -> Normalize:
     return Normalize(0.0, 0.1 * arena.half_side)
 
 
-def draw_arena(axes: Axes, arena: Arena) -> None:
-    """Walls and numbered obstacles, to scale, in metres."""
+def draw_arena(axes: Axes, arena: Arena, numbered: bool = True) -> Normalize:
+    """Walls and obstacles to scale; returns the colour scale of margins [m] for an arena of this size."""
     half = arena.half_side
     border = 0.045 * half
     axes.set_facecolor(_SOLID)
     axes.add_patch(Rectangle((-half, -half), 2.0 * half, 2.0 * half, facecolor=_GROUND, edgecolor=INK, lw=0.8))
     discs = [Circle((x, y), radius) for x, y, radius in arena.obstacles]
     axes.add_collection(PatchCollection(discs, facecolor=_SOLID, edgecolor=INK, linewidth=0.8))
-    for i, (x, y, _) in enumerate(arena.obstacles):
+    for i, (x, y, _) in enumerate(arena.obstacles if numbered else ()):
         axes.text(x, y, str(i), ha="center", va="center", fontsize=7, color="#5b564d")
     axes.set_xlim(-half - border, half + border)
     axes.set_ylim(-half - border, half + border)
@@ -172,25 +169,36 @@ def draw_arena(axes: Axes, arena: Arena) -> None:
         axes.spines[side].set_visible(False)
     axes.set_xlabel("x [m]", labelpad=1.0)
     axes.set_ylabel("y [m]", labelpad=-1.0)
+    return margin_scale(arena)
 
 
-def _draw_path(
-    axes: Axes, model: RobotModel, trace: Trace, role: str, margins: NDArray[np.float64], scale: Normalize
+def draw_path(
+    axes: Axes,
+    role: str,
+    poses: NDArray[np.float64],
+    margins: NDArray[np.float64],
+    scale: Normalize,
+    width: float = 5.5,
 ) -> None:
-    poses = trace.poses[role]
+    """A trajectory through ``poses`` (n, 2 or more): x, y [m]; core: margins (n,) [m], edge: the robot's colour."""
     if len(poses) < 2:
         return
     points = poses[:, :2]
-    axes.plot(points[:, 0], points[:, 1], color=COLOURS[role], lw=5.5, alpha=0.28, solid_capstyle="round", zorder=3)
+    axes.plot(points[:, 0], points[:, 1], color=COLOURS[role], lw=width, alpha=0.28, solid_capstyle="round", zorder=3)
     segments = np.stack([points[:-1], points[1:]], axis=1)
     axes.add_collection(
         LineCollection(
             list(segments), array=np.minimum(margins[:-1], margins[1:]), cmap=margin_map(), norm=scale,
-            linewidths=1.9, capstyle="round", zorder=4,
+            linewidths=0.35 * width, capstyle="round", zorder=4,
         )  # fmt: skip
     )
-    _draw_corrections(axes, model, trace, role)
-    # Dots every five seconds let the eye find both robots at one time.
+
+
+def _draw_times(axes: Axes, trace: Trace, role: str) -> None:
+    """Dots every five seconds let the eye find both robots at one time."""
+    poses = trace.poses[role]
+    if len(poses) < 2:
+        return
     times = np.arange(5.0, trace.time[-1] - 1.0, 5.0)
     rows = np.searchsorted(trace.time, times - 1e-9)
     axes.plot(poses[rows, 0], poses[rows, 1], "o", ms=3.6, mfc="white", mec=COLOURS[role], mew=1.0, zorder=6)
@@ -204,40 +212,62 @@ def _draw_path(
 
 
 def _draw_corrections(axes: Axes, model: RobotModel, trace: Trace, role: str) -> None:
-    """Arrows: change of the control point's velocity, J (u - u_nominal), at noticeable corrections."""
+    """Arrows at noticeable corrections."""
     status = trace.status[role]
     if not len(status):
         return
     change = status.columns("command_v", "command_omega") - status.columns("nominal_v", "nominal_omega")
     pose = status.columns("state_x", "state_y", "state_theta")
     wanted = (status.column("intervened") > 0.5) & np.isfinite(change).all(axis=1) & np.isfinite(pose).all(axis=1)
-    rows = np.flatnonzero(wanted)
-    rows = rows[:: max(1, len(rows) // 30)]
+    draw_arrows(axes, role, model, pose[wanted], change[wanted], trace.episode.arena.half_side)
+
+
+def draw_arrows(
+    axes: Axes,
+    role: str,
+    model: RobotModel,
+    poses: NDArray[np.float64],
+    change: NDArray[np.float64],
+    half_side: float,
+    width: float = 0.0026,
+    most: int = 30,
+) -> None:
+    """Arrows: change of the control point's velocity, J (u - u_nominal), at about ``most`` of the steps given.
+
+    ``poses`` (n, 3): x, y [m], theta [rad]; ``change`` (n, 2): v [m/s], omega [rad/s].
+    """
+    rows = np.arange(len(poses))[:: max(1, len(poses) // most)]
     if not len(rows):
         return
-    cosine, sine, d = np.cos(pose[rows, 2]), np.sin(pose[rows, 2]), model.vcp_offset
+    cosine, sine, d = np.cos(poses[rows, 2]), np.sin(poses[rows, 2]), model.vcp_offset
     # A turn of the whole range is drawn as long as a stop from full speed: 5 cm of lever would show nothing.
     lever = max(d, model.v_max / model.omega_max)
     du = cosine * change[rows, 0] - lever * sine * change[rows, 1]
     dv = sine * change[rows, 0] + lever * cosine * change[rows, 1]
-    length = 0.075 * trace.episode.arena.half_side / max(model.v_max, 1e-9)
+    length = 0.075 * half_side / max(model.v_max, 1e-9)
     axes.quiver(
-        pose[rows, 0] + d * cosine, pose[rows, 1] + d * sine, du * length, dv * length, angles="xy",
-        scale_units="xy", scale=1.0, width=0.0026, headwidth=4.0, headlength=4.6, color=COLOURS[role], zorder=5,
+        poses[rows, 0] + d * cosine, poses[rows, 1] + d * sine, du * length, dv * length, angles="xy",
+        scale_units="xy", scale=1.0, width=width, headwidth=4.0, headlength=4.6, color=COLOURS[role], zorder=5,
     )  # fmt: skip
 
 
-def _draw_bodies(axes: Axes, model: RobotModel, trace: Trace, role: str) -> None:
-    poses = trace.poses[role]
+def draw_bodies(axes: Axes, role: str, poses: NDArray[np.float64], radius: float) -> None:
+    """The body at the first pose (empty) and at the last (filled), to scale."""
     if not len(poses):
         return
     for pose, face, order in ((poses[0], "white", 6), (poses[-1], COLOURS[role], 8)):
-        axes.add_patch(Circle(pose[:2], model.radius, fc=face, ec=COLOURS[role], lw=1.1, zorder=order))
-        tip = pose[:2] + 1.9 * model.radius * np.array([math.cos(pose[2]), math.sin(pose[2])])
+        axes.add_patch(Circle((pose[0], pose[1]), radius, fc=face, ec=COLOURS[role], lw=1.1, zorder=order))
+        tip = pose[:2] + 1.9 * radius * np.array([math.cos(pose[2]), math.sin(pose[2])])
         axes.plot([pose[0], tip[0]], [pose[1], tip[1]], color=COLOURS[role], lw=1.4, zorder=order)
 
 
-def _chase_handles() -> list[Any]:
+def draw_capture(axes: Axes, pose: NDArray[np.float64], radius: float) -> None:
+    """The capture radius [m] about the pursuer."""
+    axes.add_patch(Circle((pose[0], pose[1]), radius, fill=False, ls=(0, (3, 2)), lw=0.9, ec=INK, zorder=7))
+
+
+def chase_handles() -> list[Any]:
+    """What stands in the legend of a chase."""
     from matplotlib.lines import Line2D
 
     handles: list[Any] = [Line2D([], [], color=COLOURS[role], lw=5, alpha=0.45, label=role) for role in ROLES]
@@ -305,7 +335,7 @@ def draw_barriers(axes: Axes, trace: Trace, role: str) -> None:
     axes.set_title(role.capitalize(), color=COLOURS[role])
     if negative:
         note = "negative: " + ", ".join(negative)
-        axes.text(0.012, 0.05, note, transform=axes.transAxes, fontsize=7, color=_CONTACT)
+        axes.text(0.012, 0.05, note, transform=axes.transAxes, fontsize=7, color=CONTACT)
     if status.barriers:
         axes.legend(
             loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=len(status.barriers), handlelength=1.0,
