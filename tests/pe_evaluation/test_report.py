@@ -132,12 +132,12 @@ def test_text_of_strangers_is_escaped(
     game: Callable[..., Any], write_bag: Callable[..., Path], tmp_path: Path
 ) -> None:
     recording = game(episodes=1, max_time=1.0)
-    recording.manifest["bundles"]["evader"]["name"] = "<script>alert(1)</script>"
+    recording.manifest["bundles"]["evader"]["name"] = "</script><script>alert(1)</script>"
     recording.manifest["<b>"] = "<i>"
     write_bag(recording, tmp_path / "bag")
     report_main.build(tmp_path)
     page = (tmp_path / "report.html").read_text()
-    assert "<script>" not in page
+    assert "<script>alert" not in page and "</script><" not in page.replace("</script></", "")
     assert "<i>" not in page
 
 

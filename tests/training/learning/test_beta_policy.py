@@ -21,7 +21,7 @@ def rows() -> Rows:
     g = torch.tensor([[[1.0, 1.0]], [[1.0, -0.5]], [[1.0, 0.0]]]).repeat(N // 3, 1, 1)
     b = torch.linspace(0.1, 0.9, N)[:, None].clone()
     b[2::3] = float("inf")
-    return Rows(g, b)
+    return Rows(g, b, torch.ones_like(b, dtype=torch.bool))
 
 
 def fresh(support: str) -> tuple[CbfBetaPolicy, Tensor]:
