@@ -1,4 +1,4 @@
-"""``./pe compare``: every approach in the same episodes, and what follows from it."""
+"""``./pe compare``: every approach in the same episodes, or in recorded ones, and what follows from it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,24 @@ import typer
 
 
 def compare(
-    more_seeds: Annotated[list[int] | None, typer.Argument(help="Further seeds.", hidden=True)] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(help="Further bags or seeds.", hidden=True, metavar="")
+    ] = None,
     episodes: Annotated[int, typer.Option(help="Episodes of each cell and seed.", min=1)] = 200,
     seeds: Annotated[
         list[int] | None, typer.Option(help="Seeds, one after the other. Default: 0 1 2.", metavar="SEED ...")
+    ] = None,
+    bags: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare recorded runs instead of playing: bags or run folders, DIR or NAME=DIR; several of one "
+            "name are one approach. NAME of an approach of the plan: it is that one.",
+            metavar="DIR ...",
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="With --bags: name of a bag's approach; once for each bag, in order.", metavar="NAME"),
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder of data and reports; goes on where it ended.", metavar="DIR")
@@ -23,16 +37,29 @@ def compare(
     evaders: Annotated[str | None, typer.Option(help="Only these of the plan, with commas.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes to share the episodes.", min=1)] = None,
 ) -> None:
-    """Play every approach against every evader in the same episodes; write the decision report.
+    """Play every approach against every evader in the same episodes, or take recorded ones; write the decision report.
 
     Training's conditions and the deployed ones, filters and none, scripted and learned; statistics, train-deploy gap,
-    decision matrix, gates. Exit status 1: a robot with a filter touched something.
+    decision matrix, gates. With --bags whatever recordings allow of it, and why the rest is missing.
+
+    Exit status 1: reports are written, and a robot with a filter touched something.
     """
+    if bags:
+        given = {"--seeds": seeds, "--approaches": approaches, "--evaders": evaders, "--workers": workers}
+        for name, value in given.items():
+            if value is not None:
+                raise typer.BadParameter("is not for --bags, which play nothing", param_hint=name)
+        from pe_evaluation import bags_main
+
+        asked = bags_main.BagRequest((*bags, *(more or [])), out, tuple(label or ()), plan, decision)
+        raise typer.Exit(bags_main.run(asked))
+    if label:
+        raise typer.BadParameter("is for --bags", param_hint="--label")
     from pe_evaluation.compare_main import Request, run
 
     request = Request(
         episodes=episodes,
-        seeds=(*(seeds or []), *(more_seeds or [])) or (0, 1, 2),
+        seeds=(*(seeds or []), *map(_seed, more or [])) or (0, 1, 2),
         out=out,
         plan=plan,
         decision=decision,
@@ -41,6 +68,13 @@ def compare(
         workers=workers,
     )
     raise typer.Exit(run(request))
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a whole number", param_hint="--seeds") from None
 
 
 def _names(text: str | None) -> tuple[str, ...]:

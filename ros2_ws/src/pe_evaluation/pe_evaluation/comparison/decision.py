@@ -75,10 +75,14 @@ def recommend(evidence: Sequence[Evidence], rules: Rules, drawn: bool = False) -
     return out
 
 
-def decide(evidence: Sequence[Evidence], rules: Rules) -> dict[str, Any]:
-    """The matrix, the recommendation, how sure it is and what would change it."""
+def decide(evidence: Sequence[Evidence], rules: Rules, lacking: Sequence[str] = ()) -> dict[str, Any]:
+    """The matrix, the recommendation, how sure it is and what would change it.
+
+    ``lacking``: sentences, why others are no candidates.
+    """
     if not evidence:
-        return {"recommended": NOBODY, "reason": "no candidate has evidence", "matrix": []}
+        why = " ".join(["no candidate has evidence.", *(lacking or ["No candidate was played."])])
+        return {"recommended": NOBODY, "reason": why, "matrix": []}
     scores, drawn = scores_of(evidence, rules), scores_of(evidence, rules, drawn=True)
     totals, again = totals_of(scores, rules.weights)[:, 0], totals_of(drawn, rules.weights)
     order = np.argsort(-totals, kind="stable")

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pe_core.bundle import load_bundle
+from pe_evaluation.comparison.account import is_filtered
 from pe_evaluation.comparison.evidence import Evidence
-from pe_evaluation.comparison.plan import IDEAL
+from pe_evaluation.comparison.plan import RANDOMISED
 from pe_evaluation.comparison.results import Results
 from pe_evaluation.comparison.rules import GateLimits, Rules
 from pe_evaluation.comparison.words import points
@@ -35,7 +36,7 @@ def gates_of(
 ) -> list[dict[str, Any]]:
     """The five gates in order; each is passed when all of its checks are."""
     limits = rules.gates
-    filtered = [row for row in accounts if row["episodes"] and not isinstance(row["infeasible"], str)]
+    filtered = [row for row in accounts if row["episodes"] and is_filtered(row)]
     return [
         _gate("PG-01", "safety mathematics", "summary.json: accounts", _mathematics(filtered, limits)),
         _gate("PG-02", "trained", "bundle.json of every policy; summary.json", _trained(results, evidence, limits)),
@@ -52,10 +53,11 @@ Check = tuple[str, bool]
 
 
 def _gate(name: str, title: str, where: str, checks: list[Check]) -> dict[str, Any]:
+    checks = checks or [("nothing was played that could show it", False)]
     return {
         "gate": name,
         "title": title,
-        "passed": bool(checks) and all(passed for _, passed in checks),
+        "passed": all(passed for _, passed in checks),
         "checks": [{"evidence": text, "passed": passed} for text, passed in checks],
         "where": where,
     }
@@ -66,7 +68,10 @@ def _mathematics(filtered: Sequence[Mapping[str, Any]], limits: GateLimits) -> l
     for row in filtered:
         for key, most in (("infeasible", limits.infeasible_most), ("backup", limits.backup_most)):
             share = row[f"{key}_share"]
-            text = f"{row['title']}{_world(row)}: {key} in {row[key]} of {row['steps']:,} steps ({share:.4%})"
+            if isinstance(share, str):
+                checks.append((f"{row['title']}{_world(row)}: {key} is unknown: {share}", False))
+                continue
+            text = f"{row['title']}{_world(row)}: {key} in {row[key]} of {row[f'{key}_steps']:,} steps ({share:.4%})"
             checks.append((f"{text}, at most {most:.0%} allowed", share <= most))
     return checks
 
@@ -80,10 +85,10 @@ def _trained(results: Results, evidence: Sequence[Evidence], limits: GateLimits)
         text = f"{each.title}: {said.get('command', 'no command')}; {seconds:,.0f} s at {speed:,.0f} steps/s in all"
         checks.append((text, seconds > 0.0 and "command" in said))
         for stratum in results.strata([each.deployed]):
-            cell, seed = stratum
-            if cell.evader != "random" or cell.speed_ratio != 1.0 or seed != results.plan.seeds[0]:
-                continue
+            cell, _ = stratum
             own = [s for s in results.strata([each.deployed]) if s[0] == cell]
+            if cell.evader != "random" or cell.speed_ratio != 1.0 or stratum != own[0]:
+                continue
             rows = [row for s in own for row in results.rows(each.deployed, s)]
             rate = sum(row["captured"] for row in rows) / len(rows)
             text = f"{each.title} catches the random evader in {rate:.1%} of {len(rows)}"
@@ -102,16 +107,20 @@ def _trained(results: Results, evidence: Sequence[Evidence], limits: GateLimits)
 def _violations(results: Results, filtered: Sequence[Mapping[str, Any]]) -> list[Check]:
     checks = []
     for row in filtered:
+        if isinstance(row["violating_episodes"], str):
+            text = f"{row['title']}{_world(row)}: contacts are unknown: {row['violating_episodes']}"
+            checks.append((text, False))
+            continue
         text = (
-            f"{row['title']}{_world(row)}: contacts in {row['violating_episodes']} of {row['episodes']:,} episodes, "
-            f"so at most {row['violation_upper']:.3%} (95 %)"
+            f"{row['title']}{_world(row)}: contacts in {row['violating_episodes']} of {row['contact_episodes']:,} "
+            f"episodes, so at most {row['violation_upper']:.3%} (95 %)"
         )
         checks.append((text, row["violating_episodes"] == 0))
     for name in dict.fromkeys(row["approach"] for row in filtered):
-        total = sum(row["episodes"] for row in filtered if row["approach"] == name)
+        total = sum(row["contact_episodes"] for row in filtered if row["approach"] == name)
         if total < EPISODES_LEAST:
             checks.append((f"{name}: {total} episodes, at least {EPISODES_LEAST} wanted", False))
-    played = [row for row in results.scenarios if not isinstance(row["infeasible"], str)]
+    played = [row for row in results.scenarios if is_filtered(row)]
     if played:
         touched = sum(row["violations"] > 0 for row in played)
         upper = clopper_pearson_upper(touched, len(played))
@@ -148,6 +157,8 @@ def _supported(
     evidence: Sequence[Evidence],
     limits: GateLimits,
 ) -> list[Check]:
+    if "reason" in decision:
+        return [(f"no recommendation: {decision['reason']}", False)]
     confidence = float(decision.get("confidence", 0.0))
     checks = [
         (
@@ -169,4 +180,4 @@ def _supported(
 
 
 def _world(row: Mapping[str, Any]) -> str:
-    return "" if row["world"] == IDEAL else f", {row['world']}"
+    return f", {row['world']}" if row["world"] == RANDOMISED else ""

@@ -25,7 +25,7 @@ from pe_evaluation.comparison.inference import (
     stratified_mean,
     wilcoxon,
 )
-from pe_evaluation.comparison.plan import IDEAL, GapDefinition
+from pe_evaluation.comparison.plan import GapDefinition
 from pe_evaluation.comparison.results import Results, Stratum, cell_weights
 from pe_evaluation.statistics import welch_t_test
 
@@ -148,7 +148,7 @@ def gap_cells_of(results: Results, gap: GapDefinition) -> list[dict[str, Any]]:
     rows = []
     for cell in dict.fromkeys(cell for cell, _ in strata):
         row = gap_of(results, gap, [stratum for stratum in strata if stratum[0] == cell])
-        rows.append(row | {"evader": cell.evader, "speed_ratio": cell.speed_ratio, "world": IDEAL})
+        rows.append(row | {"evader": cell.evader, "speed_ratio": cell.speed_ratio, "world": cell.world})
     return rows
 
 
