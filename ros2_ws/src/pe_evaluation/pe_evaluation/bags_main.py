@@ -18,7 +18,13 @@ from pe_evaluation.compare_main import MAPS, Sections, report
 from pe_evaluation.comparison import maps
 from pe_evaluation.comparison.from_bags import NO_SEED, BagEpisodes, Row, by_approach, plain, read_bag
 from pe_evaluation.comparison.plan import RECORDED, Job, Plan, cell_of, load_plan
-from pe_evaluation.comparison.recorded_plan import bundles_of, disagreements, named_as, plan_of_bags
+from pe_evaluation.comparison.recorded_plan import (
+    bundles_of,
+    disagreements,
+    named_as,
+    plan_of_bags,
+    told_apart,
+)
 from pe_evaluation.comparison.results import Results
 from pe_evaluation.comparison.rules import load_rules
 from pe_evaluation.comparison.runner import track_name
@@ -66,6 +72,7 @@ def run(request: BagRequest, more: Sequence[Sections] = ()) -> int:
                 console.print(f"left out: {error}", style="yellow", markup=False)
                 continue
         bags.append(dataclasses.replace(bag, approach=named_as(bag, known)))
+    bags = told_apart(bags)
     if not any(bag.rows for bag in bags):
         reasons = [reason for _, reason in refused]
         reasons += [f"{bag.bag}: {why}" for bag in bags for why in _why_nothing(bag)]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pe_evaluation.comparison.evidence import Evidence, replicates
 from pe_evaluation.comparison.rules import CRITERIA, HIGH, LOW, Rules
+from pe_evaluation.comparison.tested import NO_GAP
 
 Scores = dict[str, dict[str, NDArray[np.float64]]]
 NOBODY = "none"
@@ -81,7 +82,7 @@ def decide(evidence: Sequence[Evidence], rules: Rules, lacking: Sequence[str] = 
     ``lacking``: sentences, why others are no candidates.
     """
     if not evidence:
-        why = " ".join(["no candidate has evidence.", *(lacking or ["No candidate was played."])])
+        why = " ".join(["no candidate has evidence.", *lacking]) if lacking else f"{NO_GAP}."
         return {"recommended": NOBODY, "reason": why, "matrix": []}
     scores, drawn = scores_of(evidence, rules), scores_of(evidence, rules, drawn=True)
     totals, again = totals_of(scores, rules.weights)[:, 0], totals_of(drawn, rules.weights)

@@ -7,6 +7,7 @@ approach.  Only whole episodes give rows: what was cut off is counted, and why.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rosbags.typesys import Stores, get_typestore
 
 from pe_core.config import ConfigurationError
 from pe_core.rewards import Rewards, load_rewards
@@ -28,6 +30,7 @@ from pe_evaluation.comparison.playing import Played
 from pe_evaluation.comparison.track import Track, track_of
 from pe_evaluation.metrics import INTERRUPTED, ROLES
 from pe_evaluation.recorded import Trace, trace_of
+from pe_evaluation.storage import open_bag
 
 Row = dict[str, Any]
 _OF_TRUTH = (
@@ -82,6 +85,7 @@ def read_bag(bag: Path | str, name: str | None = None, rewards: Rewards | None =
     offsets = offsets_of(bag)
     reader = RunReader(bag, offsets_ns=offsets.ahead_ns)
     approach, named_by = (name, "you") if name else approach_name(reader.head)
+    policy_us = policy_time_us(bag)
     found = BagEpisodes(
         reader.head.path, approach, named_by, remarks=[*offsets.remarks], manifest=reader.head.manifest
     )
@@ -89,6 +93,8 @@ def read_bag(bag: Path | str, name: str | None = None, rewards: Rewards | None =
     for part in reader.parts():
         for episode in part.episodes:
             _add(found, part, episode, paid)
+    for row in found.rows:
+        row["policy_us"] = policy_us
     found.remarks += reader.head.warnings
     if not reader.head.episodes:
         found.remarks.append(
@@ -97,6 +103,25 @@ def read_bag(bag: Path | str, name: str | None = None, rewards: Rewards | None =
     if named_by == "folder":
         found.remarks.append(f"the manifest does not say what drove: called '{approach}'; NAME=DIR names it")
     return found
+
+
+def policy_time_us(bag: Path | str) -> float | str:
+    """Median time [µs] of the pursuer's policy as its node last said it in ``/diagnostics``; else the reason.
+
+    Raises:
+        BagError: the bag cannot be read.
+    """
+    store, said = get_typestore(Stores.ROS2_JAZZY), ""
+    for raw in open_bag(Path(bag)).messages(["/diagnostics"]):
+        if raw.type != "diagnostic_msgs/msg/DiagnosticArray":
+            continue
+        # What cannot be decoded, or is no number, is another program's.
+        with contextlib.suppress(Exception):
+            for status in store.deserialize_cdr(raw.data, raw.type).status:
+                values = {pair.key: pair.value for pair in status.values}
+                if status.name == "/pursuer/policy" and float(values.get("inference_p50_ms", "nan")) >= 0.0:
+                    said = values["inference_p50_ms"]
+    return 1e3 * float(said) if said else NOT_RECORDED
 
 
 def read_bags(specifications: Iterable[str], rewards: Rewards | None = None) -> list[BagEpisodes]:

@@ -18,9 +18,11 @@ from pe_evaluation.comparison.evidence import Evidence
 from pe_evaluation.comparison.plan import RANDOMISED
 from pe_evaluation.comparison.results import Results
 from pe_evaluation.comparison.rules import GateLimits, Rules
+from pe_evaluation.comparison.tested import NO_GAP
 from pe_evaluation.comparison.words import points
 from pe_evaluation.statistics import clopper_pearson_upper
 
+UNFILTERED = "no approach with a filter is here"
 EPISODES_LEAST = 200
 """Episodes without a contact that PG-03 asks of every filtered approach."""
 
@@ -39,7 +41,10 @@ def gates_of(
     filtered = [row for row in accounts if row["episodes"] and is_filtered(row)]
     return [
         _gate("PG-01", "safety mathematics", "summary.json: accounts", _mathematics(filtered, limits)),
-        _gate("PG-02", "trained", "bundle.json of every policy; summary.json", _trained(results, evidence, limits)),
+        _gate(
+            "PG-02", "trained", "bundle.json of every policy; summary.json",
+            _trained(results, evidence, decision, limits),
+        ),
         _gate("PG-03", "no violation", "summary.json: accounts; episodes.jsonl", _violations(results, filtered)),
         _gate("PG-04", "gap measured", "summary.json: gaps", _gaps(gaps, limits)),
         _gate(
@@ -53,7 +58,6 @@ Check = tuple[str, bool]
 
 
 def _gate(name: str, title: str, where: str, checks: list[Check]) -> dict[str, Any]:
-    checks = checks or [("nothing was played that could show it", False)]
     return {
         "gate": name,
         "title": title,
@@ -64,7 +68,7 @@ def _gate(name: str, title: str, where: str, checks: list[Check]) -> dict[str, A
 
 
 def _mathematics(filtered: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
-    checks = []
+    checks = [] if filtered else [(UNFILTERED, False)]
     for row in filtered:
         for key, most in (("infeasible", limits.infeasible_most), ("backup", limits.backup_most)):
             share = row[f"{key}_share"]
@@ -76,8 +80,10 @@ def _mathematics(filtered: Sequence[Mapping[str, Any]], limits: GateLimits) -> l
     return checks
 
 
-def _trained(results: Results, evidence: Sequence[Evidence], limits: GateLimits) -> list[Check]:
-    checks = []
+def _trained(
+    results: Results, evidence: Sequence[Evidence], decision: Mapping[str, Any], limits: GateLimits
+) -> list[Check]:
+    checks = [] if evidence else [(f"no candidate: {decision['reason']}", False)]
     for each in evidence:
         bundle = load_bundle(results.plan.approach(each.deployed).bundle, role="pursuer")
         said = bundle.schema.provenance
@@ -105,7 +111,7 @@ def _trained(results: Results, evidence: Sequence[Evidence], limits: GateLimits)
 
 
 def _violations(results: Results, filtered: Sequence[Mapping[str, Any]]) -> list[Check]:
-    checks = []
+    checks = [] if filtered else [(UNFILTERED, False)]
     for row in filtered:
         if isinstance(row["violating_episodes"], str):
             text = f"{row['title']}{_world(row)}: contacts are unknown: {row['violating_episodes']}"
@@ -134,7 +140,7 @@ def _violations(results: Results, filtered: Sequence[Mapping[str, Any]]) -> list
 
 
 def _gaps(gaps: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
-    checks = []
+    checks = [] if gaps else [(NO_GAP, False)]
     for gap in gaps:
         if "reason" in gap:
             checks.append((f"{gap['title']}: {gap['reason']}", False))

@@ -7,6 +7,8 @@ plan's title and setting, and gaps and pairs of the plan apply to it.  Any two a
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -36,15 +38,31 @@ ELSEWHERE = " (not among the bundles here)"
 def named_as(bag: BagEpisodes, known: Plan) -> str:
     """The plan's name of what a bag's manifest says that it recorded, else the bag's own.
 
-    Nodes act by the mean of a policy: what is recorded is never, by itself, an approach as it was trained.
+    A policy that only shares its name with one here is another approach.  Nodes act
+    by the mean of a policy: what is recorded is never, by itself, an approach as it was trained.
     """
     if bag.named_by != "manifest":
         return bag.approach
     bundle, safety = _bundle(bag.manifest), _safety(bag.manifest)
-    for approach in known.approaches:
+    for approach in known.approaches if _is_here(bundle, _digest(bag.manifest)) else ():
         if (approach.bundle, approach.safety, approach.acts) == (bundle, safety, MEAN) and approach.setting != TRAINED:
             return approach.name
     return bag.approach
+
+
+def told_apart(bags: Sequence[BagEpisodes]) -> list[BagEpisodes]:
+    """The same bags; where manifests give one name to several policies, each name with the beginning of its hash."""
+    hashes: dict[str, set[str]] = {}
+    for bag in bags:
+        if bag.named_by == "manifest":
+            hashes.setdefault(bag.approach, set()).add(_digest(bag.manifest))
+    several = {name for name, found in hashes.items() if len(found) > 1}
+    return [
+        dataclasses.replace(bag, approach=f"{bag.approach}-{_digest(bag.manifest)[:8]}")
+        if bag.named_by == "manifest" and bag.approach in several
+        else bag
+        for bag in bags
+    ]
 
 
 def plan_of_bags(bags: Sequence[BagEpisodes], rows: Sequence[Row], known: Plan) -> Plan:
@@ -122,20 +140,21 @@ def bundles_of(bags: Sequence[BagEpisodes]) -> dict[str, str]:
 
 
 def disagreements(bags: Sequence[BagEpisodes]) -> list[str]:
-    """Approaches whose bags were not recorded with the same policy, filter or program."""
+    """Approaches whose bags were not recorded with the same policy, or the same filter."""
     lines = []
     for name in dict.fromkeys(bag.approach for bag in bags):
         own = [bag for bag in bags if bag.approach == name and bag.manifest]
-        for what, key in (("policies", _digest), ("filters", _safety), ("revisions", _revision)):
+        for what, key in (("policies", _digest), ("filters", _filter)):
             found = sorted({key(bag.manifest) for bag in own})
             if len(found) > 1:
-                named = ", ".join(each[:12] for each in found)
+                named = ", ".join(each if " " in each else each[:12] for each in found)
                 lines.append(f"The bags of {name} are of {len(found)} {what}: {named}.")
     return lines
 
 
-def _revision(manifest: Mapping[str, Any]) -> str:
-    return str(manifest.get("git_revision") or UNKNOWN)
+def _filter(manifest: Mapping[str, Any]) -> str:
+    parameters = json.dumps(manifest.get("safety"), sort_keys=True)
+    return f"{hashlib.sha256(parameters.encode()).hexdigest()[:8]} ({_safety(manifest)})"
 
 
 def _pursuer(manifest: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pe_evaluation.comparison.document import Section, Table, table
+from pe_evaluation.comparison.plan import RECORDED
+from pe_evaluation.comparison.words import interval_of, percent
 
 _NAMED_BY = {"you": "your label", "manifest": "manifest", "folder": "folder's name"}
 NOTHING = "nothing: whole, and every topic is there"
@@ -38,6 +40,16 @@ def bags_section(bags: Sequence[Mapping[str, Any]]) -> Section:
         table(("bag", "what"), lacking, numbers=False),
     ]
     return Section("Recorded bags", tuple(blocks))
+
+
+def captures_of(row: Mapping[str, Any]) -> str:
+    """The capture rate of an account; of recordings with how many there were, and exact bounds beside."""
+    found = interval_of(row["captured"], percent)
+    if row["world"] != RECORDED:
+        return found
+    # Of a few recordings the resamples of one outcome say nothing of the other.
+    low, high = row["captured_pooled_interval"]
+    return f"{found}; {row['captures']} of {row['episodes']} [{100.0 * low:.1f}, {100.0 * high:.1f}]"
 
 
 def _left_out(episodes: Sequence[Mapping[str, Any]]) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 from pe_evaluation.comparison.document import Section, Table, table
 from pe_evaluation.comparison.plan import RANDOMISED, RECORDED
-from pe_evaluation.comparison.recorded_sections import bags_section, notes_of_recording
+from pe_evaluation.comparison.recorded_sections import bags_section, captures_of, notes_of_recording
 from pe_evaluation.comparison.rules import CRITERIA
+from pe_evaluation.comparison.tested import NO_GAP
 from pe_evaluation.comparison.words import (
     among,
-    interval_of,
     mean_of,
     number,
     p_value,
@@ -35,11 +35,11 @@ _MEANING = {
     "code_lines": "complexity: lines of code of the safety mechanism, in training and deployment",
     "step_us": "complexity: time of one control step, policy and filter [µs]",
 }
-NO_GAP = "no approach is here both as in its training and as deployed"
 _TIMES = {
     False: "Times are medians of an episode, one observation at a time on this machine while it played: they include "
     "what else it did.",
-    True: "Times are medians of an episode, as the safety nodes said them; what the policies took is not in a bag.",
+    True: "Times are medians of an episode, as the safety nodes said them; policies' are the "
+    "median over the run, as their nodes said it last.",
 }
 Summary = Mapping[str, Any]
 
@@ -86,7 +86,7 @@ def _decision(summary: Summary) -> Section:
 
 def _approaches(summary: Summary) -> Section:
     same = (
-        "episodes are those that were recorded, for each approach its own"
+        "episodes are those that were recorded, each approach its own; captures beside with Clopper-Pearson's bounds"
         if main_world(summary) == RECORDED
         else "all approaches begin the same episodes"
     )
@@ -110,7 +110,7 @@ def _approaches(summary: Summary) -> Section:
                     (
                         row["title"],
                         f"{row['episodes']:,}",
-                        interval_of(row["captured"], percent),
+                        captures_of(row),
                         mean_of(row["capture_time_s"], "s", 2),
                         mean_of(row["return"], "", 2),
                         _contacts(row),
@@ -263,7 +263,7 @@ def _gaps(summary: Summary) -> Section:
 def _matrix(summary: Summary) -> Section:
     found = summary["decision"]
     if not found["matrix"]:
-        return Section("Decision matrix", (f"No candidate: {found.get('reason', 'none was played')}",))
+        return Section("Decision matrix", (f"No candidate: {found.get('reason', NO_GAP)}",))
     weights = found["weights"]
     head = [
         "candidate",
@@ -396,7 +396,7 @@ def _pairs(summary: Summary) -> Section:
     )
     cells = [row for row in summary["cell_pairs"] if row.get("significant")]
     tested = len(summary["cell_pairs"])
-    blocks: list[str | Table] = [note, table(head, rows)] if rows else ["No pair was played in full."]
+    blocks: list[str | Table] = [note, table(head, rows)] if rows else ["No pair of approaches is here."]
     if tested:
         blocks.append(
             f"Captures by cell: {len(cells)} of {tested} tests find a difference after Holm's correction over all."

@@ -34,6 +34,7 @@ LEVEL = 0.05
 FEW_SEEDS = "fewer than two seeds"
 NO_PAIRS = "no episode in which both have a value"
 NOT_PAIRED = "not played in the same cells"
+NO_GAP = "no policy is here both as in its training and as deployed"
 ONE_VALUE = "does not vary"
 
 
