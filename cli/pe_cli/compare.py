@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+from pe_cli.train import Wandb
+
+BESIDE = Path("-")
+"""What ``--tensorboard`` without a folder stands for."""
+
+
+class CompareCommand(TyperCommand):
+    """Lets ``--tensorboard`` stand without its folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for at in range(len(args) - 1, -1, -1):
+            if args[at] == "--tensorboard" and (at + 1 == len(args) or args[at + 1].startswith("-")):
+                args.insert(at + 1, str(BESIDE))
+        return super().parse_args(ctx, args)
 
 
 def compare(
@@ -36,6 +52,17 @@ def compare(
     approaches: Annotated[str | None, typer.Option(help="Only these of the plan, with commas.")] = None,
     evaders: Annotated[str | None, typer.Option(help="Only these of the plan, with commas.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes to share the episodes.", min=1)] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(
+            help="Event files for TensorBoard go here. Default, also without DIR: DIR of --out, in tensorboard/, where "
+            "the package is installed (extra train).",
+            metavar="[DIR]",
+        ),
+    ] = None,
+    wandb: Annotated[
+        Wandb, typer.Option(help="Numbers and figures for Weights & Biases (extra wandb); offline ones stay in DIR.")
+    ] = Wandb.OFF,
 ) -> None:
     """Play every approach against every evader in the same episodes, or take recorded ones; write the decision report.
 
@@ -44,6 +71,10 @@ def compare(
 
     Exit status 1: reports are written, and a robot with a filter touched something.
     """
+    from pe_evaluation.comparison.tracking import TENSORBOARD, Tracking
+
+    place = out / TENSORBOARD if tensorboard == BESIDE else tensorboard
+    tracking = Tracking(place, wandb.value)
     if bags:
         given = {"--seeds": seeds, "--approaches": approaches, "--evaders": evaders, "--workers": workers}
         for name, value in given.items():
@@ -51,7 +82,7 @@ def compare(
                 raise typer.BadParameter("is not for --bags, which play nothing", param_hint=name)
         from pe_evaluation import bags_main
 
-        asked = bags_main.BagRequest((*bags, *(more or [])), out, tuple(label or ()), plan, decision)
+        asked = bags_main.BagRequest((*bags, *(more or [])), out, tuple(label or ()), plan, decision, tracking)
         raise typer.Exit(bags_main.run(asked))
     if label:
         raise typer.BadParameter("is for --bags", param_hint="--label")
@@ -66,6 +97,7 @@ def compare(
         approaches=_names(approaches),
         evaders=_names(evaders),
         workers=workers,
+        tracking=tracking,
     )
     raise typer.Exit(run(request))
 

@@ -30,6 +30,7 @@ from pe_evaluation.comparison.rules import load_rules
 from pe_evaluation.comparison.runner import track_name
 from pe_evaluation.comparison.store import EPISODES, FORMAT, IDENTITY, TRACKS, read_identity
 from pe_evaluation.comparison.track import save_track
+from pe_evaluation.comparison.tracking import Tracking
 from pe_evaluation.metrics import json_safe, write_json
 from pe_evaluation.storage import BagError
 
@@ -47,6 +48,7 @@ class BagRequest:
     labels: tuple[str, ...] = ()
     plan: str = "default"
     decision: str = "default"
+    tracking: Tracking = Tracking()
 
 
 def run(request: BagRequest, more: Sequence[Sections] = ()) -> int:
@@ -60,6 +62,7 @@ def run(request: BagRequest, more: Sequence[Sections] = ()) -> int:
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     rules, known = load_rules(request.decision), load_plan(request.plan, 1, (0,))
+    request.tracking.check()
     named = list(specified(request.bags, request.labels))
     _check_folder(request.out)
     bags, refused = [], []
@@ -83,8 +86,8 @@ def run(request: BagRequest, more: Sequence[Sections] = ()) -> int:
     identity = _identity(plan, bags)
     write_json(request.out / IDENTITY, identity)
     told = [_account(bag) for bag in bags] + [_refused(path, reason) for path, reason in refused]
-    added = {"bags": told, "notes": disagreements(bags)}
-    return report(request.out, Results(plan, rows), rules, identity, console, more, added)
+    added = {"bags": told, "notes": disagreements(bags, known)}
+    return report(request.out, Results(plan, rows), rules, identity, console, request.tracking, more, added)
 
 
 def specified(bags: Sequence[str], labels: Sequence[str]) -> list[tuple[Path, str | None]]:

@@ -33,6 +33,7 @@ from pe_evaluation.comparison.runner import run as play_jobs
 from pe_evaluation.comparison.sections import sections_of
 from pe_evaluation.comparison.store import Store, missing, read_part
 from pe_evaluation.comparison.summary import summarise
+from pe_evaluation.comparison.tracking import Tracking
 from pe_evaluation.comparison.words import interval_of, mean_of, percent, points
 from pe_evaluation.metrics import write_json
 
@@ -53,6 +54,7 @@ class Request:
     approaches: tuple[str, ...] = ()
     evaders: tuple[str, ...] = ()
     workers: int | None = None
+    tracking: Tracking = Tracking()
 
 
 def run(request: Request, more: Sequence[Sections] = ()) -> int:
@@ -67,6 +69,7 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
     plan = load_plan(request.plan, request.episodes, request.seeds).narrowed(
         request.approaches, request.evaders
     )
+    request.tracking.check()
     store = Store(request.out, plan)
     console = Console(stderr=True)
     try:
@@ -75,7 +78,7 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
         console.print(f"stopped; the same command goes on from here: {request.out}")
         raise
     merge_maps(store)
-    return report(request.out, Results(plan, store.rows()), rules, store.identity, console, more)
+    return report(request.out, Results(plan, store.rows()), rules, store.identity, console, request.tracking, more)
 
 
 def report(
@@ -84,6 +87,7 @@ def report(
     rules: Rules,
     identity: Mapping[str, Any],
     console: Console,
+    tracking: Tracking = Tracking(),  # noqa: B008  # frozen
     more: Sequence[Sections] = (),
     added: Mapping[str, Any] | None = None,
 ) -> int:
@@ -103,6 +107,9 @@ def report(
     others = [part for make in (replay_section, *more) for part in make(out)]
     write_text(out / "report.html", render(summary, [*page_sections(drawn), *others]))
     _print(summary, out)
+    told = tracking.write(out, summary, drawn)
+    if told:
+        console.print(told, markup=False)
     return int(any(row["episodes"] and touched(row) and is_filtered(row) for row in summary["accounts"]))
 
 

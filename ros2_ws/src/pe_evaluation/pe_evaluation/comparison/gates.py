@@ -22,6 +22,8 @@ from pe_evaluation.comparison.tested import NO_GAP
 from pe_evaluation.comparison.words import points
 from pe_evaluation.statistics import clopper_pearson_upper
 
+PAIRS_LEAST = 30
+"""Pairs below which the resamples of a gap, of PG-04, are too few outcomes to bound it."""
 UNFILTERED = "no approach with a filter is here"
 EPISODES_LEAST = 200
 """Episodes without a contact that PG-03 asks of every filtered approach."""
@@ -150,6 +152,8 @@ def _gaps(gaps: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
         text = f"{gap['title']}: {points(found)}"
         text += f" in {found['episodes']:,} pairs, interval at most {100 * limits.gap_interval_most:g} points wanted"
         checks.append((text, width <= limits.gap_interval_most))
+        if found["episodes"] < PAIRS_LEAST:
+            checks.append((f"{gap['title']}: {found['episodes']} pairs, at least {PAIRS_LEAST} wanted", False))
         if gap["name"] == "barriernet":
             text = f"BarrierNet's gap is {100 * found['gap']:+.2f} points, less than "
             text += f"{100 * limits.barriernet_gap_most:g} wanted"

@@ -139,9 +139,14 @@ def bundles_of(bags: Sequence[BagEpisodes]) -> dict[str, str]:
     return {name: ", ".join(sorted(hashes)) for name, hashes in sorted(found.items())}
 
 
-def disagreements(bags: Sequence[BagEpisodes]) -> list[str]:
-    """Approaches whose bags were not recorded with the same policy, or the same filter."""
+def disagreements(bags: Sequence[BagEpisodes], known: Plan) -> list[str]:
+    """Approaches whose bags are of several policies or filters, and labels that a manifest does not bear out."""
     lines = []
+    bundles = {approach.name: approach.bundle for approach in known.approaches}
+    for bag in bags:
+        said, meant = _bundle(bag.manifest), bundles.get(bag.approach)
+        if bag.named_by == "you" and bag.manifest and meant is not None and said != meant:
+            lines.append(f"{bag.bag} is labelled {bag.approach}, whose policy is {meant}; its manifest says {said}.")
     for name in dict.fromkeys(bag.approach for bag in bags):
         own = [bag for bag in bags if bag.approach == name and bag.manifest]
         for what, key in (("policies", _digest), ("filters", _filter)):
