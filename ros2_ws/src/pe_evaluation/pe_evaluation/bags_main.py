@@ -61,9 +61,31 @@ def run(request: BagRequest, more: Sequence[Sections] = ()) -> int:
             that was played.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    rules, known = load_rules(request.decision), load_plan(request.plan, 1, (0,))
+    rules = load_rules(request.decision)
     request.tracking.check()
-    named = list(specified(request.bags, request.labels))
+    found = gather(request, console)
+    return report(
+        request.out, found.results, rules, found.identity, console, request.tracking, more, found.added
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """What bags give to a report: rows by approach, what ran, and what joins the summary."""
+
+    results: Results
+    identity: dict[str, Any]
+    added: dict[str, Any]
+
+
+def gather(request: BagRequest, console: Console) -> Gathered:
+    """Read the bags and keep episodes, maps and tracks in the folder; bags that cannot be read are told of.
+
+    Raises:
+        ConfigurationError: see :func:`run`.
+    """
+    known = load_plan(request.plan, 1, (0,))
+    named = specified(request.bags, request.labels)
     _check_folder(request.out)
     bags, refused = [], []
     for path, name in named:
@@ -86,8 +108,7 @@ def run(request: BagRequest, more: Sequence[Sections] = ()) -> int:
     identity = _identity(plan, bags)
     write_json(request.out / IDENTITY, identity)
     told = [_account(bag) for bag in bags] + [_refused(path, reason) for path, reason in refused]
-    added = {"bags": told, "notes": disagreements(bags, known)}
-    return report(request.out, Results(plan, rows), rules, identity, console, request.tracking, more, added)
+    return Gathered(Results(plan, rows), identity, {"bags": told, "notes": disagreements(bags, known)})
 
 
 def specified(bags: Sequence[str], labels: Sequence[str]) -> list[tuple[Path, str | None]]:
@@ -152,9 +173,10 @@ def _identity(plan: Plan, bags: Sequence[BagEpisodes]) -> dict[str, Any]:
     manifests = [bag.manifest for bag in bags if bag.manifest]
     configurations = sorted({str(each.get("configuration_sha256") or NO_SEED) for each in manifests})
     revisions = sorted({str(each.get("git_revision") or NO_SEED) for each in manifests})
+    described = {key: value for key, value in dataclasses.asdict(plan).items() if value is not None}
     return {
         "format": FORMAT,
-        "plan": json_safe(dataclasses.asdict(plan)),
+        "plan": json_safe(described),
         "bags": [str(bag.bag) for bag in bags],
         "bundles": bundles_of(bags),
         "configuration": {},

@@ -97,9 +97,7 @@ def report(
     touched something.
     """
     console.print("statistics ...")
-    summary = summarise(results, rules, identity)
-    for key, value in (added or {}).items():
-        summary[key] = [*summary[key], *value] if key in summary else value
+    summary = joined(summarise(results, rules, identity), added or {})
     write_json(out / "summary.json", summary)
     drawn = _draw(out, console)
     sections = [*sections_of(summary), *report_sections(drawn)]
@@ -110,6 +108,16 @@ def report(
     told = tracking.write(out, summary, drawn)
     if told:
         console.print(told, markup=False)
+    return exit_status(summary)
+
+
+def joined(summary: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary with what is added to it; lists that both have follow one another."""
+    return dict(summary) | {key: [*summary.get(key, []), *value] for key, value in added.items()}
+
+
+def exit_status(summary: Mapping[str, Any]) -> int:
+    """1 where a robot with a filter touched something, else 0."""
     return int(any(row["episodes"] and touched(row) and is_filtered(row) for row in summary["accounts"]))
 
 
