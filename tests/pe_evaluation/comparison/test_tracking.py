@@ -64,7 +64,7 @@ def test_reports_of_bags_and_what_is_told_of_them(bag: Path, tmp_path: Path) -> 
     assert (image.width, image.height) > (500, 100)
     (line,) = lines_of(out, 1)
     assert line[f"{names[1]}/scripted-evader_1/margin_min_m"] == cell["margin_min_m"]
-    assert line["gap/cbf-beta/captured"] == 0.0 and line["figures/gap"]["_type"] == "image-file"
+    assert line["gap/cbf-beta/captured"] == 0.0 and line["figures/gap/_type"] == "image-file"
 
 
 def accumulated(folder: Path) -> Any:
