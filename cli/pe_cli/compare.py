@@ -26,7 +26,7 @@ class CompareCommand(TyperCommand):
 
 def compare(
     more: Annotated[
-        list[str] | None, typer.Argument(help="Further bags or seeds.", hidden=True, metavar="")
+        list[str] | None, typer.Argument(help="Further bags or seeds.", hidden=True, metavar="MORE")
     ] = None,
     episodes: Annotated[int, typer.Option(help="Episodes of each cell and seed.", min=1)] = 200,
     seeds: Annotated[
