@@ -38,7 +38,7 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app.command("launch")(launch.launch)
 app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
+app.command("compare", cls=compare.CompareCommand)(compare.compare)
 app.command("train")(train.train)
 app.command("ablate")(ablate.ablate)
 app.command("exploit")(exploit.exploit)

@@ -112,7 +112,7 @@ def test_a_truncated_bag_gives_its_whole_episodes(bag: Path, tmp_path: Path) -> 
     whole = read_bag(bag)
     (file,) = bag.glob("*.mcap")
     size, counts = file.stat().st_size, []
-    for k in range(1, 20):
+    for k in range(1, 20, 3):
         try:
             found = read_bag(truncated(bag, tmp_path / str(k), size * k // 20), "cut")
         except BagError as error:

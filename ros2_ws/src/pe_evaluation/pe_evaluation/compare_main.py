@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,19 @@ from rich.table import Table
 
 from pe_core.files import replaced, write_text
 from pe_evaluation.comparison import maps
+from pe_evaluation.comparison.account import is_filtered, touched
 from pe_evaluation.comparison.document import markdown
 from pe_evaluation.comparison.figures.gallery import Drawn, draw_all, page_sections, report_sections
 from pe_evaluation.comparison.page import TITLE, render
 from pe_evaluation.comparison.plan import Job, Plan, load_plan
 from pe_evaluation.comparison.replays import replay_section
 from pe_evaluation.comparison.results import Results
-from pe_evaluation.comparison.rules import load_rules
+from pe_evaluation.comparison.rules import Rules, load_rules
 from pe_evaluation.comparison.runner import run as play_jobs
 from pe_evaluation.comparison.sections import sections_of
 from pe_evaluation.comparison.store import Store, missing, read_part
 from pe_evaluation.comparison.summary import summarise
+from pe_evaluation.comparison.tracking import Tracking
 from pe_evaluation.comparison.words import interval_of, mean_of, percent, points
 from pe_evaluation.metrics import write_json
 
@@ -52,6 +54,7 @@ class Request:
     approaches: tuple[str, ...] = ()
     evaders: tuple[str, ...] = ()
     workers: int | None = None
+    tracking: Tracking = Tracking()
 
 
 def run(request: Request, more: Sequence[Sections] = ()) -> int:
@@ -66,6 +69,7 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
     plan = load_plan(request.plan, request.episodes, request.seeds).narrowed(
         request.approaches, request.evaders
     )
+    request.tracking.check()
     store = Store(request.out, plan)
     console = Console(stderr=True)
     try:
@@ -73,22 +77,48 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on from here: {request.out}")
         raise
-    console.print("statistics ...")
-    results = Results(plan, store.rows())
-    summary = summarise(results, rules, store.identity)
     merge_maps(store)
-    write_json(request.out / "summary.json", summary)
-    drawn = _draw(request.out, console)
+    return report(request.out, Results(plan, store.rows()), rules, store.identity, console, request.tracking, more)
+
+
+def report(
+    out: Path,
+    results: Results,
+    rules: Rules,
+    identity: Mapping[str, Any],
+    console: Console,
+    tracking: Tracking = Tracking(),  # noqa: B008  # frozen
+    more: Sequence[Sections] = (),
+    added: Mapping[str, Any] | None = None,
+) -> int:
+    """Write summary, figures and reports of what lies in ``out``, and print the outcome.
+
+    ``added`` joins the summary; its ``notes`` follow those that are there.  Returns 0, or 1 where a robot with a filter
+    touched something.
+    """
+    console.print("statistics ...")
+    summary = joined(summarise(results, rules, identity), added or {})
+    write_json(out / "summary.json", summary)
+    drawn = _draw(out, console)
     sections = [*sections_of(summary), *report_sections(drawn)]
-    write_text(request.out / "decision_report.md", markdown(TITLE, sections))
-    others = [part for make in (replay_section, *more) for part in make(request.out)]
-    write_text(request.out / "report.html", render(summary, [*page_sections(drawn), *others]))
-    _print(summary, request.out)
-    touched = [
-        row for row in summary["accounts"] if row["episodes"] and row["violating_episodes"]
-        and not isinstance(row["infeasible"], str)
-    ]  # fmt: skip
-    return 1 if touched else 0
+    write_text(out / "decision_report.md", markdown(TITLE, sections))
+    others = [part for make in (replay_section, *more) for part in make(out)]
+    write_text(out / "report.html", render(summary, [*page_sections(drawn), *others]))
+    _print(summary, out)
+    told = tracking.write(out, summary, drawn)
+    if told:
+        console.print(told, markup=False)
+    return exit_status(summary)
+
+
+def joined(summary: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary with what is added to it; lists that both have follow one another."""
+    return dict(summary) | {key: [*summary.get(key, []), *value] for key, value in added.items()}
+
+
+def exit_status(summary: Mapping[str, Any]) -> int:
+    """1 where a robot with a filter touched something, else 0."""
+    return int(any(row["episodes"] and touched(row) and is_filtered(row) for row in summary["accounts"]))
 
 
 def _play(store: Store, plan: Plan, workers: int | None, console: Console) -> None:

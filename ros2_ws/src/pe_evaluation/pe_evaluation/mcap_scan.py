@@ -21,6 +21,8 @@ _RECORD = struct.Struct("<BQ")
 _MESSAGE_HEAD = struct.Struct("<HIQQ")
 _CHUNK_HEAD = struct.Struct("<QQQI")
 FOREVER = 2**64 - 1
+_BEHIND = 16 * 2**20
+"""Bytes of a file that stay in memory behind the record that is read."""
 
 
 class Message(NamedTuple):
@@ -93,7 +95,7 @@ class FileScan:
         with self.path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
             if view[: len(MAGIC)] != MAGIC:
                 raise NotMcapError("is not an MCAP file")
-            offset, end = len(MAGIC), len(view)
+            offset, end, kept = len(MAGIC), len(view), 0
             while offset + _RECORD.size <= end:
                 opcode, length = _RECORD.unpack_from(view, offset)
                 start = offset + _RECORD.size
@@ -106,6 +108,11 @@ class FileScan:
                     break
                 yield opcode, start, length, view
                 offset = start + length
+                if offset - kept > _BEHIND:
+                    # Pages that were read count as the process's memory until they are given back.
+                    first, kept = kept, offset - offset % mmap.ALLOCATIONGRANULARITY
+                    if hasattr(view, "madvise"):
+                        view.madvise(mmap.MADV_DONTNEED, first, kept - first)
             self.unread = 0 if self.closed else end - offset
 
     def peek(self) -> None:

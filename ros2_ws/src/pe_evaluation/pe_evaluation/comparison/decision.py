@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pe_evaluation.comparison.evidence import Evidence, replicates
 from pe_evaluation.comparison.rules import CRITERIA, HIGH, LOW, Rules
+from pe_evaluation.comparison.tested import NO_GAP
 
 Scores = dict[str, dict[str, NDArray[np.float64]]]
 NOBODY = "none"
@@ -75,10 +76,14 @@ def recommend(evidence: Sequence[Evidence], rules: Rules, drawn: bool = False) -
     return out
 
 
-def decide(evidence: Sequence[Evidence], rules: Rules) -> dict[str, Any]:
-    """The matrix, the recommendation, how sure it is and what would change it."""
+def decide(evidence: Sequence[Evidence], rules: Rules, lacking: Sequence[str] = ()) -> dict[str, Any]:
+    """The matrix, the recommendation, how sure it is and what would change it.
+
+    ``lacking``: sentences, why others are no candidates.
+    """
     if not evidence:
-        return {"recommended": NOBODY, "reason": "no candidate has evidence", "matrix": []}
+        why = " ".join(["no candidate has evidence.", *lacking]) if lacking else f"{NO_GAP}."
+        return {"recommended": NOBODY, "reason": why, "matrix": []}
     scores, drawn = scores_of(evidence, rules), scores_of(evidence, rules, drawn=True)
     totals, again = totals_of(scores, rules.weights)[:, 0], totals_of(drawn, rules.weights)
     order = np.argsort(-totals, kind="stable")

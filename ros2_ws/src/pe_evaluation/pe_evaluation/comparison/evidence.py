@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_core.bundle import load_bundle
+from pe_core.config import ConfigurationError
 from pe_evaluation.comparison.inference import RESAMPLES, resampled_means, stratified_mean
-from pe_evaluation.comparison.plan import GapDefinition
-from pe_evaluation.comparison.results import Results, cell_weights, number
+from pe_evaluation.comparison.plan import GapDefinition, Plan
+from pe_evaluation.comparison.results import Results, cell_weights, number, reasons
 from pe_evaluation.comparison.rules import Rules
 
 
@@ -57,20 +58,24 @@ def evidence_of(results: Results, gap: GapDefinition, rules: Rules, rivals: Sequ
     captured = [values[:, :1] for values in results.paired(together, "captured", own)]
     numbers["task"] = float(stratified_mean(captured, cell_weights(own))[0])
     drawn["task"] = resampled_means(captured, cell_weights(own))[:, 0]
-    touched = [
-        np.array([[float(row["violations"] > 0)] for row in results.rows(gap.deployed, stratum)])
-        for world in results.worlds(gap.deployed)
-        for stratum in results.strata([gap.deployed], world)
-    ]
+    touched = [np.array(each) for each in _contacts(results, gap.deployed) if each]
+    if not touched:
+        return "no ground truth of its episodes: contacts are unknown"
     shares = np.array([len(each) for each in touched]) / sum(map(len, touched))
     numbers["violations"] = float(stratified_mean(touched, shares)[0])
     drawn["violations"] = resampled_means(touched, shares)[:, 0]
+    unfit = unfit_bundles(results.plan, gap)
+    if unfit:
+        return unfit
     for role in ("trained", "deployed"):
         approach = results.plan.approach(getattr(gap, role))
         provenance = load_bundle(approach.bundle, role="pursuer").schema.provenance
         numbers["training_speed"], numbers["training_s"] = training_of(provenance)
     rows = results.all_rows(gap.deployed)
     times = np.array([[number(row["policy_us"]), number(row["filter_us"])] for row in rows]).sum(axis=1)
+    if not np.isfinite(times).any():
+        lacking = reasons(row[key] for row in rows for key in ("policy_us", "filter_us"))
+        return f"the time of its control step is unknown ({lacking})"
     numbers["step_us"], numbers["step_us_p95"] = map(float, np.nanquantile(times, [0.5, 0.95]))
     modules = [*rules.modules.get("all", ()), *rules.modules.get(gap.name, ())]
     numbers["code_lines"] = float(sum(code_lines(f"pe_safety.{module}") for module in modules))
@@ -83,6 +88,30 @@ def evidence_of(results: Results, gap: GapDefinition, rules: Rules, rivals: Sequ
         "complexity": f"{len(modules)} modules of pe_safety; times of {gap.deployed} at batch one",
     }
     return Evidence(gap.name, gap.title, gap.deployed, numbers, drawn, sources)
+
+
+def _contacts(results: Results, approach: str) -> list[list[list[float]]]:
+    """Of each stratum in every world, whether its episodes had a contact (1 or 0), where that is known."""
+    return [
+        [
+            [float(row["violations"] > 0)]
+            for row in results.rows(approach, stratum)
+            if not isinstance(row["violations"], str)
+        ]
+        for world in results.worlds(approach)
+        for stratum in results.strata([approach], world)
+    ]
+
+
+def unfit_bundles(plan: Plan, gap: GapDefinition) -> str:
+    """Why nothing is known of the training of a gap's policies; empty where all is."""
+    for name in (gap.trained, gap.deployed):
+        bundle = plan.approach(name).bundle
+        try:
+            load_bundle(bundle, role="pursuer")
+        except ConfigurationError:
+            return f"its policy '{bundle}' is not among the bundles here, so nothing is known of its training"
+    return ""
 
 
 def training_of(provenance: Mapping[str, Any]) -> tuple[float, float]:

@@ -13,13 +13,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pe_core.bundle import load_bundle
+from pe_evaluation.comparison.account import is_filtered
 from pe_evaluation.comparison.evidence import Evidence
-from pe_evaluation.comparison.plan import IDEAL
+from pe_evaluation.comparison.plan import RANDOMISED
 from pe_evaluation.comparison.results import Results
 from pe_evaluation.comparison.rules import GateLimits, Rules
+from pe_evaluation.comparison.tested import NO_GAP
 from pe_evaluation.comparison.words import points
 from pe_evaluation.statistics import clopper_pearson_upper
 
+PAIRS_LEAST = 30
+"""Pairs below which the resamples of a gap, of PG-04, are too few outcomes to bound it."""
+UNFILTERED = "no approach with a filter is here"
 EPISODES_LEAST = 200
 """Episodes without a contact that PG-03 asks of every filtered approach."""
 
@@ -35,10 +40,13 @@ def gates_of(
 ) -> list[dict[str, Any]]:
     """The five gates in order; each is passed when all of its checks are."""
     limits = rules.gates
-    filtered = [row for row in accounts if row["episodes"] and not isinstance(row["infeasible"], str)]
+    filtered = [row for row in accounts if row["episodes"] and is_filtered(row)]
     return [
         _gate("PG-01", "safety mathematics", "summary.json: accounts", _mathematics(filtered, limits)),
-        _gate("PG-02", "trained", "bundle.json of every policy; summary.json", _trained(results, evidence, limits)),
+        _gate(
+            "PG-02", "trained", "bundle.json of every policy; summary.json",
+            _trained(results, evidence, decision, limits),
+        ),
         _gate("PG-03", "no violation", "summary.json: accounts; episodes.jsonl", _violations(results, filtered)),
         _gate("PG-04", "gap measured", "summary.json: gaps", _gaps(gaps, limits)),
         _gate(
@@ -55,24 +63,29 @@ def _gate(name: str, title: str, where: str, checks: list[Check]) -> dict[str, A
     return {
         "gate": name,
         "title": title,
-        "passed": bool(checks) and all(passed for _, passed in checks),
+        "passed": all(passed for _, passed in checks),
         "checks": [{"evidence": text, "passed": passed} for text, passed in checks],
         "where": where,
     }
 
 
 def _mathematics(filtered: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
-    checks = []
+    checks = [] if filtered else [(UNFILTERED, False)]
     for row in filtered:
         for key, most in (("infeasible", limits.infeasible_most), ("backup", limits.backup_most)):
             share = row[f"{key}_share"]
-            text = f"{row['title']}{_world(row)}: {key} in {row[key]} of {row['steps']:,} steps ({share:.4%})"
+            if isinstance(share, str):
+                checks.append((f"{row['title']}{_world(row)}: {key} is unknown: {share}", False))
+                continue
+            text = f"{row['title']}{_world(row)}: {key} in {row[key]} of {row[f'{key}_steps']:,} steps ({share:.4%})"
             checks.append((f"{text}, at most {most:.0%} allowed", share <= most))
     return checks
 
 
-def _trained(results: Results, evidence: Sequence[Evidence], limits: GateLimits) -> list[Check]:
-    checks = []
+def _trained(
+    results: Results, evidence: Sequence[Evidence], decision: Mapping[str, Any], limits: GateLimits
+) -> list[Check]:
+    checks = [] if evidence else [(f"no candidate: {decision['reason']}", False)]
     for each in evidence:
         bundle = load_bundle(results.plan.approach(each.deployed).bundle, role="pursuer")
         said = bundle.schema.provenance
@@ -80,10 +93,10 @@ def _trained(results: Results, evidence: Sequence[Evidence], limits: GateLimits)
         text = f"{each.title}: {said.get('command', 'no command')}; {seconds:,.0f} s at {speed:,.0f} steps/s in all"
         checks.append((text, seconds > 0.0 and "command" in said))
         for stratum in results.strata([each.deployed]):
-            cell, seed = stratum
-            if cell.evader != "random" or cell.speed_ratio != 1.0 or seed != results.plan.seeds[0]:
-                continue
+            cell, _ = stratum
             own = [s for s in results.strata([each.deployed]) if s[0] == cell]
+            if cell.evader != "random" or cell.speed_ratio != 1.0 or stratum != own[0]:
+                continue
             rows = [row for s in own for row in results.rows(each.deployed, s)]
             rate = sum(row["captured"] for row in rows) / len(rows)
             text = f"{each.title} catches the random evader in {rate:.1%} of {len(rows)}"
@@ -100,18 +113,22 @@ def _trained(results: Results, evidence: Sequence[Evidence], limits: GateLimits)
 
 
 def _violations(results: Results, filtered: Sequence[Mapping[str, Any]]) -> list[Check]:
-    checks = []
+    checks = [] if filtered else [(UNFILTERED, False)]
     for row in filtered:
+        if isinstance(row["violating_episodes"], str):
+            text = f"{row['title']}{_world(row)}: contacts are unknown: {row['violating_episodes']}"
+            checks.append((text, False))
+            continue
         text = (
-            f"{row['title']}{_world(row)}: contacts in {row['violating_episodes']} of {row['episodes']:,} episodes, "
-            f"so at most {row['violation_upper']:.3%} (95 %)"
+            f"{row['title']}{_world(row)}: contacts in {row['violating_episodes']} of {row['contact_episodes']:,} "
+            f"episodes, so at most {row['violation_upper']:.3%} (95 %)"
         )
         checks.append((text, row["violating_episodes"] == 0))
     for name in dict.fromkeys(row["approach"] for row in filtered):
-        total = sum(row["episodes"] for row in filtered if row["approach"] == name)
+        total = sum(row["contact_episodes"] for row in filtered if row["approach"] == name)
         if total < EPISODES_LEAST:
             checks.append((f"{name}: {total} episodes, at least {EPISODES_LEAST} wanted", False))
-    played = [row for row in results.scenarios if not isinstance(row["infeasible"], str)]
+    played = [row for row in results.scenarios if is_filtered(row)]
     if played:
         touched = sum(row["violations"] > 0 for row in played)
         upper = clopper_pearson_upper(touched, len(played))
@@ -125,7 +142,7 @@ def _violations(results: Results, filtered: Sequence[Mapping[str, Any]]) -> list
 
 
 def _gaps(gaps: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
-    checks = []
+    checks = [] if gaps else [(NO_GAP, False)]
     for gap in gaps:
         if "reason" in gap:
             checks.append((f"{gap['title']}: {gap['reason']}", False))
@@ -135,6 +152,8 @@ def _gaps(gaps: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
         text = f"{gap['title']}: {points(found)}"
         text += f" in {found['episodes']:,} pairs, interval at most {100 * limits.gap_interval_most:g} points wanted"
         checks.append((text, width <= limits.gap_interval_most))
+        if found["episodes"] < PAIRS_LEAST:
+            checks.append((f"{gap['title']}: {found['episodes']} pairs, at least {PAIRS_LEAST} wanted", False))
         if gap["name"] == "barriernet":
             text = f"BarrierNet's gap is {100 * found['gap']:+.2f} points, less than "
             text += f"{100 * limits.barriernet_gap_most:g} wanted"
@@ -148,6 +167,8 @@ def _supported(
     evidence: Sequence[Evidence],
     limits: GateLimits,
 ) -> list[Check]:
+    if "reason" in decision:
+        return [(f"no recommendation: {decision['reason']}", False)]
     confidence = float(decision.get("confidence", 0.0))
     checks = [
         (
@@ -169,4 +190,4 @@ def _supported(
 
 
 def _world(row: Mapping[str, Any]) -> str:
-    return "" if row["world"] == IDEAL else f", {row['world']}"
+    return f", {row['world']}" if row["world"] == RANDOMISED else ""

@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pe_evaluation.comparison.account import touched
 from pe_evaluation.comparison.document import section_html
 from pe_evaluation.comparison.sections import sections_of
 from pe_evaluation.comparison.words import percent
@@ -52,7 +53,7 @@ def _header(summary: Mapping[str, Any]) -> str:
     gaps = {gap["name"]: gap for gap in summary["gaps"] if "captured" in gap}
     passed = sum(gate["passed"] for gate in summary["gates"])
     deployed = [row for row in summary["accounts"] if row.get("setting") == "deployed"]
-    touched = sum(row["violating_episodes"] for row in deployed)
+    contacts, looked_at = sum(map(touched, deployed)), sum(row["contact_episodes"] for row in deployed)
     tiles = [
         ("recommended", found.get("title", "none"), ""),
         ("same in resamples", percent(found.get("confidence", 0.0)), ""),
@@ -69,8 +70,8 @@ def _header(summary: Mapping[str, Any]) -> str:
     tiles += [
         (
             "contacts, deployed",
-            f"{touched} in {sum(row['episodes'] for row in deployed):,}",
-            "bad" if touched else "good",
+            f"{contacts} in {looked_at:,}" if looked_at else "unknown",
+            "bad" if contacts else "good" if looked_at else "",
         ),
         (
             "phase gates",

@@ -12,7 +12,9 @@ from pe_core.paths import bundle_path, config_path
 from pe_evaluation.evaluate import Match
 from pe_safety.disturbance.parameters import load_disturbance
 
-IDEAL, RANDOMISED = "ideal", "randomised"
+IDEAL, RANDOMISED, RECORDED = "ideal", "randomised", "recorded"
+DRAWN = "random"
+"""The scenario whose starts are drawn; others have a fixed start each."""
 MEAN, DENSITY, NOISE = "mean", "density", "noise"
 TRAINED, DEPLOYED, REFERENCE = "trained", "deployed", "reference"
 SIDE_BY_SIDE = 4
@@ -60,6 +62,17 @@ class Cell:
     def __str__(self) -> str:
         drawn = "" if self.world == IDEAL else f", {self.world}"
         return f"{self.evader} {self.speed_ratio:g}{drawn}"
+
+
+def cell_of(row: Mapping[str, Any]) -> Cell | None:
+    """The cell that an episode counts in; None where it is a scenario of the plan, which is shown and not averaged.
+
+    In recordings every scenario is a cell of its own: ``evader@scenario``.
+    """
+    world, evader, scenario = str(row["world"]), str(row["evader"]), str(row["scenario"])
+    if scenario != DRAWN and world != RECORDED:
+        return None
+    return Cell(world, evader if scenario == DRAWN else f"{evader}@{scenario}", float(row["speed_ratio"]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,6 +187,16 @@ class Plan:
                     batch = BATCH_LEARNING if approach.learns else BATCH
                     for first in range(0, total, batch):
                         yield Job(approach.name, cell, seed, first, min(batch, total - first))
+
+    @property
+    def world(self) -> str:
+        """The world that approaches are compared in; another stands beside it."""
+        return self.cells[0].world if self.cells else IDEAL
+
+    @property
+    def worlds(self) -> tuple[str, ...]:
+        """All worlds, the one that approaches are compared in first."""
+        return tuple(dict.fromkeys((self.world, *(cell.world for cell in self.all_cells()))))
 
     def all_cells(self) -> tuple[Cell, ...]:
         """Cells of all worlds."""

@@ -27,7 +27,7 @@ from pe_evaluation.evaluate import Setup, noise_source, prepare, start
 from pe_evaluation.metrics import BACKUP, EXACT, RELAXED, body_margins
 from pe_safety.closed_loop import BACKUPS, INFEASIBLE, INTERVENTIONS, Games
 from pe_safety.disturbance.filter import LearnedFilter
-from pe_safety.disturbance.model import LearnedDisturbance
+from pe_safety.disturbance.hearing import disturbance_of
 from pe_safety.disturbance.parameters import DisturbanceParameters, load_disturbance
 from pe_safety.disturbance.refit import InCaller
 from pe_safety.filter import FilterResult, SafetyFilter, Tier
@@ -35,8 +35,6 @@ from pe_safety.parameters import SafetyParameters, load_safety
 
 STRIDE = 100
 """Control steps between two measurements of times."""
-CROSSING = 10.0
-"""Time [s] in which a robot drives the length that is the scale of positions of what is learnt, as on the nodes."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,7 +102,7 @@ class Pilot:
         assert parameters is not None
         self.dt, self.step, self.filter = dt, 0, SafetyFilter(parameters, own, rival, dt)
         if stage.disturbance is not None:
-            learned = LearnedDisturbance(own, stage.disturbance, dt, CROSSING * own.v_max, InCaller())
+            learned = disturbance_of(own, stage.disturbance, dt, InCaller())
             self.filter = LearnedFilter(parameters, own, rival, dt, learned)
 
     def __call__(self, games: Games, n: int, nominal: NDArray[np.float64]) -> FilterResult:

@@ -28,7 +28,12 @@ def replay_section(folder: Path) -> list[tuple[str, str]]:
 def groups_of(material: Material) -> list[Group]:
     """What can be watched: the scenarios of the plan, then the first drawn start of every cell of the ideal world."""
     tracks, plan = material.plan["tracks"], material.plan
-    groups = []
+    groups: list[Group] = []
+    if material.recorded:
+        for start, own in material.tracks.items():
+            found = [own[name] for name in tracks["replayed"] if name in own]
+            groups += [Group(f"Recorded: {start.replace('_', ' ')}", found)] if found else []
+        return groups
     for scenario in tracks["scenarios"]:
         found = _side_by_side(material, f"{tracks['evader']}_{tracks['speed_ratio']:g}_{scenario}", 0)
         if found:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pe_evaluation.comparison.document import Section, Table, table
-from pe_evaluation.comparison.plan import IDEAL
+from pe_evaluation.comparison.plan import RANDOMISED, RECORDED
+from pe_evaluation.comparison.recorded_sections import bags_section, captures_of, notes_of_recording
 from pe_evaluation.comparison.rules import CRITERIA
+from pe_evaluation.comparison.tested import NO_GAP
 from pe_evaluation.comparison.words import (
-    interval_of,
+    among,
     mean_of,
     number,
     p_value,
@@ -33,6 +35,12 @@ _MEANING = {
     "code_lines": "complexity: lines of code of the safety mechanism, in training and deployment",
     "step_us": "complexity: time of one control step, policy and filter [µs]",
 }
+_TIMES = {
+    False: "Times are medians of an episode, one observation at a time on this machine while it played: they include "
+    "what else it did.",
+    True: "Times are medians of an episode, as the safety nodes said them; policies' are the "
+    "median over the run, as their nodes said it last.",
+}
 Summary = Mapping[str, Any]
 
 
@@ -40,6 +48,7 @@ def sections_of(summary: Summary) -> list[Section]:
     """All sections in order."""
     return [
         _decision(summary),
+        *([bags_section(summary["bags"])] if "bags" in summary else []),
         _approaches(summary),
         _filters(summary),
         _cells(summary),
@@ -56,7 +65,7 @@ def sections_of(summary: Summary) -> list[Section]:
 def _decision(summary: Summary) -> Section:
     found = summary["decision"]
     if "reason" in found:
-        return Section("Decision", (f"No recommendation: {found['reason']}.",))
+        return Section("Decision", (f"No recommendation: {found['reason']}",))
     low, high = (percent(limit, 0) for limit in found["limits"])
     again = ", ".join(f"{name} {percent(part, 1)}" for name, part in found["resampled"].items())
     asked = found["asked_gap"]
@@ -76,9 +85,14 @@ def _decision(summary: Summary) -> Section:
 
 
 def _approaches(summary: Summary) -> Section:
+    same = (
+        "episodes are those that were recorded, each approach its own; captures beside with Clopper-Pearson's bounds"
+        if main_world(summary) == RECORDED
+        else "all approaches begin the same episodes"
+    )
     blocks: list[str | Table] = [
-        "Mean over the cells (evader and speed ratio), every cell the same weight, with bootstrap intervals, 95 %; all "
-        "approaches begin the same episodes. Contacts: episodes in which a body touches anything, with the one-sided "
+        "Mean over the cells (evader and speed ratio), every cell the same weight, with bootstrap intervals, 95 %; "
+        f"{same}. Contacts: episodes in which a body touches anything, with the one-sided "
         "bound (Clopper-Pearson, 95 %) of their share. Margins are the pursuer's body's."
     ]
     head = (
@@ -87,7 +101,7 @@ def _approaches(summary: Summary) -> Section:
     )  # fmt: skip
     for world in dict.fromkeys(row["world"] for row in summary["accounts"] if row["episodes"]):
         rows = [row for row in summary["accounts"] if row["episodes"] and row["world"] == world]
-        if world != IDEAL:
+        if world == RANDOMISED:
             blocks.append("Robots, sensors and maps drawn anew in every episode:")
         blocks.append(
             table(
@@ -96,18 +110,30 @@ def _approaches(summary: Summary) -> Section:
                     (
                         row["title"],
                         f"{row['episodes']:,}",
-                        interval_of(row["captured"], percent),
+                        captures_of(row),
                         mean_of(row["capture_time_s"], "s", 2),
                         mean_of(row["return"], "", 2),
-                        f"{row['violating_episodes']} (≤ {percent(row['violation_upper'], 3)})",
+                        _contacts(row),
                         number(row["margin_min_m"], "m", 3),
-                        f"{number(row['margin_min_q05_m'], 'm', 3)} / {number(row['margin_min_q50_m'], 'm', 3)}",
+                        _two(number(row["margin_min_q05_m"], "m", 3), number(row["margin_min_q50_m"], "m", 3)),
                     )
                     for row in rows
                 ],
             )
         )
     return Section("Approaches: the task, and safety", tuple(blocks))
+
+
+def main_world(summary: Summary) -> str:
+    """The world that approaches are compared in."""
+    return str(summary["identity"]["plan"]["cells"][0]["world"])
+
+
+def _contacts(row: Mapping[str, Any]) -> str:
+    if isinstance(row["violating_episodes"], str):
+        return str(row["violating_episodes"])
+    found = f"{row['violating_episodes']} (≤ {percent(row['violation_upper'], 3)})"
+    return found + among(row, "contact_episodes")
 
 
 def _filters(summary: Summary) -> Section:
@@ -142,8 +168,7 @@ def _filters(summary: Summary) -> Section:
     note = (
         "Of the pursuer, by control steps. A correction is sqrt((Δv / v_max)² + (Δω / ω_max)²); steering over braking "
         "compares its two parts, median over the episodes that were corrected. Jerk is the root mean square of the "
-        "second difference of the executed command over dt². Times are medians of an episode, one observation at a "
-        "time on this machine while it played: they include what else it did."
+        "second difference of the executed command over dt². " + _TIMES[main_world(summary) == RECORDED]
     )
     return Section("Approaches: filter, smoothness and time", (note, found))
 
@@ -153,7 +178,7 @@ def _two(first: str, second: str) -> str:
 
 
 def _cells(summary: Summary) -> Section:
-    approaches = [row for row in summary["accounts"] if row["episodes"] and row["world"] == IDEAL]
+    approaches = [row for row in summary["accounts"] if row["episodes"] and row["world"] == main_world(summary)]
     cells = summary["cells"]
     blocks: list[str | Table] = [
         "Captures in percent [Clopper-Pearson, 95 %] by evader and its speed over the pursuer's."
@@ -172,7 +197,7 @@ def _cells(summary: Summary) -> Section:
                     *(_share(cell["captured"]) if cell else "not played" for cell in found),
                 ]
             )
-        if world != IDEAL:
+        if world == RANDOMISED:
             blocks.append("Robots, sensors and maps drawn anew in every episode:")
         blocks.append(table(["evader", *(row["title"] for row in names)], rows))
     return Section("Captures by cell", tuple(blocks))
@@ -224,7 +249,7 @@ def _gaps(summary: Summary) -> Section:
             )
         )
     blocks: list[str | Table] = (
-        [note, table(head, rows)] if rows else ["No gap was measured: a condition is missing."]
+        [note, table(head, rows)] if rows else [f"No gap was measured: {NO_GAP}."]
     )
     largest = sorted(summary["gap_cells"], key=lambda gap: -abs(gap["captured"]["gap"]))[:8]
     if largest:
@@ -238,7 +263,7 @@ def _gaps(summary: Summary) -> Section:
 def _matrix(summary: Summary) -> Section:
     found = summary["decision"]
     if not found["matrix"]:
-        return Section("Decision matrix", ("No candidate has been played in full.",))
+        return Section("Decision matrix", (f"No candidate: {found.get('reason', NO_GAP)}",))
     weights = found["weights"]
     head = [
         "candidate",
@@ -371,7 +396,7 @@ def _pairs(summary: Summary) -> Section:
     )
     cells = [row for row in summary["cell_pairs"] if row.get("significant")]
     tested = len(summary["cell_pairs"])
-    blocks: list[str | Table] = [note, table(head, rows)] if rows else ["No pair was played in full."]
+    blocks: list[str | Table] = [note, table(head, rows)] if rows else ["No pair of approaches is here."]
     if tested:
         blocks.append(
             f"Captures by cell: {len(cells)} of {tested} tests find a difference after Holm's correction over all."
@@ -419,11 +444,11 @@ def _gates(summary: Summary) -> Section:
 
 
 def _limits(summary: Summary) -> Section:
-    lines = [
-        _trainings(summary),
-        "Evaders are filtered in every episode, the same for all approaches.",
-        *summary["notes"],
-    ]
+    if main_world(summary) == RECORDED:
+        lines = [*notes_of_recording(summary), *summary["notes"]]
+    else:
+        filtered = "Evaders are filtered in every episode, the same for all approaches."
+        lines = [_trainings(summary), filtered, *summary["notes"]]
     return Section("What this does not show", tuple(lines))
 
 
@@ -447,7 +472,7 @@ def _identity(summary: Summary) -> Section:
         ("revision", ", ".join(identity["git_revisions"])),
         ("configuration", identity["configuration_sha256"]),
         ("plan", f"{plan['name']}: {plan['description']}"),
-        ("episodes of a cell and seed", str(plan["episodes"])),
+        ("episodes of a cell and seed", f"at most {plan['episodes']}" if "bags" in summary else str(plan["episodes"])),
         ("seeds", " ".join(map(str, plan["seeds"]))),
         *((f"bundle of {name}", digest) for name, digest in identity["bundles"].items()),
         *((f"config/{name}", digest) for name, digest in identity["configuration"].items()),

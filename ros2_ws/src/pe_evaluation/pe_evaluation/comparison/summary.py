@@ -10,7 +10,7 @@ from pe_evaluation.comparison.account import account_of, cells_of
 from pe_evaluation.comparison.decision import decide
 from pe_evaluation.comparison.evidence import Evidence, evidence_of
 from pe_evaluation.comparison.gates import gates_of
-from pe_evaluation.comparison.plan import IDEAL, RANDOMISED
+from pe_evaluation.comparison.plan import RECORDED
 from pe_evaluation.comparison.results import Results
 from pe_evaluation.comparison.rules import Rules
 from pe_evaluation.comparison.tested import cell_pairs_of, gap_cells_of, gap_of, pairs_of
@@ -22,9 +22,9 @@ def summarise(results: Results, rules: Rules, identity: Mapping[str, Any]) -> di
     plan = results.plan
     accounts = [
         account_of(results, approach, world)
-        for world in (IDEAL, RANDOMISED)
+        for world in plan.worlds
         for approach in plan.approaches
-        if world == IDEAL or results.strata([approach.name], world)
+        if world == plan.world or results.strata([approach.name], world)
     ]
     gaps = [gap_of(results, gap) for gap in plan.gaps]
     pairs = pairs_of(results)
@@ -37,14 +37,14 @@ def summarise(results: Results, rules: Rules, identity: Mapping[str, Any]) -> di
             notes.append(f"{gap.title} is no candidate: {found}.")
         else:
             evidence.append(found)
-    decision = decide(evidence, rules)
-    few = {row["title"]: row["episodes"] for row in accounts if row["episodes"] and row["world"] == IDEAL}
+    decision = decide(evidence, rules, notes)
+    few = {row["title"]: row["episodes"] for row in accounts if row["episodes"] and row["world"] == plan.world}
     most = max(few.values(), default=0)
     notes += [
         f"{title} played {count:,} episodes, the first of every cell and seed, others up to {most:,}: its row is of "
         "fewer starts; the matrix and the tests compare episodes that both have played."
         for title, count in few.items()
-        if count < most
+        if count < most and plan.world != RECORDED
     ]
     revisions = identity.get("git_revisions", [])
     if len(revisions) > 1:

@@ -25,7 +25,7 @@ from pe_evaluation.comparison.inference import (
     stratified_mean,
     wilcoxon,
 )
-from pe_evaluation.comparison.plan import IDEAL, GapDefinition
+from pe_evaluation.comparison.plan import GapDefinition
 from pe_evaluation.comparison.results import Results, Stratum, cell_weights
 from pe_evaluation.statistics import welch_t_test
 
@@ -34,6 +34,7 @@ LEVEL = 0.05
 FEW_SEEDS = "fewer than two seeds"
 NO_PAIRS = "no episode in which both have a value"
 NOT_PAIRED = "not played in the same cells"
+NO_GAP = "no policy is here both as in its training and as deployed"
 ONE_VALUE = "does not vary"
 
 
@@ -148,7 +149,7 @@ def gap_cells_of(results: Results, gap: GapDefinition) -> list[dict[str, Any]]:
     rows = []
     for cell in dict.fromkeys(cell for cell, _ in strata):
         row = gap_of(results, gap, [stratum for stratum in strata if stratum[0] == cell])
-        rows.append(row | {"evader": cell.evader, "speed_ratio": cell.speed_ratio, "world": IDEAL})
+        rows.append(row | {"evader": cell.evader, "speed_ratio": cell.speed_ratio, "world": cell.world})
     return rows
 
 

@@ -49,13 +49,14 @@ def share(row: Mapping[str, Any], key: str) -> str:
     value, part = row[key], row[f"{key}_share"]
     if isinstance(value, str):
         return value
-    return (
-        f"{value} of {row['steps']:,}"
-        if 0 < value < 100 and part < 1e-4
-        else percent(part, 2)
-        if value
-        else "0"
-    )
+    few = 0 < value < 100 and part < 1e-4
+    found = f"{value} of {row[f'{key}_steps']:,}" if few else percent(part, 2) if value else "0"
+    return found + among(row, f"{key}_episodes")
+
+
+def among(row: Mapping[str, Any], key: str) -> str:
+    """In how many of an account's episodes something is known, where that is not in all."""
+    return "" if row[key] == row["episodes"] else f" (known in {row[key]:,} episodes)"
 
 
 def p_value(row: Mapping[str, Any], key: str = "p") -> str:

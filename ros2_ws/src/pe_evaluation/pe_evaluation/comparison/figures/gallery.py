@@ -25,6 +25,12 @@ DECISION, TASK, PATHS, MARGINS, COMMANDS, TRAINING = (
 )  # fmt: skip
 INLINE_MOST = 300_000
 """Bytes of SVG up to which a page holds the drawing; a larger one is shown as its picture."""
+_PATHS_SHOW = (
+    "The line's core shows the body margin (red: contact), its edge the robot; arrows show how the filter changed the "
+    "velocity of the control point, turns by a longer lever; dashed: the capture radius."
+)
+STARTS_MOST = 5
+"""Recorded starts that are drawn; the replay has more."""
 _WORLDS = {"ideal": "", "randomised": ", robots, sensors and maps drawn anew"}
 
 
@@ -70,15 +76,21 @@ def pictures(material: Material) -> Iterator[Picture]:
             "approaches stand side by side.",
             partial(task.capture_figure, material.looks, summary["cells"], world),
         )
-    for scenario in material.tracks:
+    for start in list(material.tracks)[:STARTS_MOST] if material.recorded else ():
+        yield Picture(
+            PATHS,
+            f"trajectories_{start}",
+            f"Trajectories: {start.replace('_', ' ')}",
+            "An episode that most approaches have recorded from one start: evader, its speed over the pursuer's, seed. "
+            + _PATHS_SHOW,
+            partial(trajectories.trajectory_figure, material.looks, material.tracks[start]),
+        )
+    for scenario in () if material.recorded else material.tracks:
         yield Picture(
             PATHS,
             f"trajectories_{scenario}",
             f"Trajectories: {trajectories.describe(scenario)}",
-            f"All approaches from the same start, against {material.plan['tracks']['evader']}. The line's "
-            "core shows the body margin (red: contact), its edge the robot; arrows show how the filter "
-            "changed the velocity of the control point, turns by a longer lever; dashed: the capture "
-            "radius.",
+            f"All approaches from the same start, against {material.plan['tracks']['evader']}. {_PATHS_SHOW}",
             partial(trajectories.trajectory_figure, material.looks, material.tracks[scenario]),
         )
     for world in material.worlds:

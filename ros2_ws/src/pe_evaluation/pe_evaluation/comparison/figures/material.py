@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pe_core.config import ConfigurationError
 from pe_core.paths import bundle_path, share_directory
 from pe_evaluation.comparison.figures.look import Look, looks_of
-from pe_evaluation.comparison.plan import IDEAL
+from pe_evaluation.comparison.plan import IDEAL, RECORDED, cell_of
 from pe_evaluation.comparison.track import Track, load_track
 
 SUMMARY, EPISODES, TRACKS, MAPS = "summary.json", "episodes.jsonl", "tracks", "maps"
@@ -89,7 +89,7 @@ class Material:
         """Episodes of drawn starts, by world and approach."""
         out: dict[tuple[str, str], list[Row]] = {}
         for row in _lines(self.folder / EPISODES):
-            if row["scenario"] == "random":
+            if cell_of(row) is not None:
                 out.setdefault((row["world"], row["approach"]), []).append(row)
         return out
 
@@ -111,7 +111,9 @@ class Material:
 
     @cached_property
     def tracks(self) -> dict[str, dict[str, Track]]:
-        """Tracks by scenario of the plan and approach."""
+        """Tracks by scenario of the plan and approach; of recordings by start and approach."""
+        if self.recorded:
+            return self._recorded_tracks()
         tracks, seed = self.plan["tracks"], self.plan["seeds"][0]
         out: dict[str, dict[str, Track]] = {}
         for scenario in tracks["scenarios"]:
@@ -120,6 +122,22 @@ class Material:
                 look.name: self.folder / TRACKS / f"{look.name}_{cell}_s{seed}_e0.npz" for look in self.looks
             }
             out[scenario] = {name: load_track(path) for name, path in paths.items() if path.is_file()}
+        return out
+
+    @property
+    def recorded(self) -> bool:
+        """Whether episodes come from bags."""
+        return bool(self.plan["cells"][0]["world"] == RECORDED)
+
+    def _recorded_tracks(self) -> dict[str, dict[str, Track]]:
+        out: dict[str, dict[str, Track]] = {}
+        for cell in self.plan["cells"]:
+            for seed in self.plan["seeds"]:
+                start = f"{cell['evader']}_{cell['speed_ratio']:g}_s{seed}"
+                paths = {look.name: self.folder / TRACKS / f"{look.name}_{start}_e0.npz" for look in self.looks}
+                found = {name: load_track(path) for name, path in paths.items() if path.is_file()}
+                if found:
+                    out[start] = found
         return out
 
     @cached_property
@@ -137,7 +155,10 @@ def training_of(bundle: str) -> Training | str:
 
     The part is known by what made it: command, seed, revision, and the hash of the learning parameters.
     """
-    path = bundle_path(bundle, "pursuer")
+    try:
+        path = bundle_path(bundle, "pursuer")
+    except ConfigurationError:
+        return "not here"
     provenance = _provenance(path)
     if "learning" not in provenance:
         return "not learned"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -179,7 +180,7 @@ def matrix_figure(decision: Row) -> Figure:
         bottom, tall = 0.40 / height, 0.52 * count / height
         axes = figure.add_axes((0.125, bottom, 0.56, tall))
         if not matrix:
-            bare(axes, decision.get("reason", "no candidate has evidence"))
+            bare(axes, textwrap.fill(decision.get("reason", "no candidate has evidence"), 84))
             return figure
         _draw_scores(axes, matrix, decision)
         totals = figure.add_axes((0.715, bottom, 0.265, tall))
