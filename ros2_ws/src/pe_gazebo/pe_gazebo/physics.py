@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from pe_core.config import check_range, load_yaml, quantity
+from pe_core.config import ConfigurationError, check_range, load_yaml, quantity
 from pe_core.paths import config_path
 
 SHAPES = ("sphere", "cylinder")
@@ -21,20 +21,29 @@ class Physics:
     wheel_width: float = quantity(0.018, unit="m", low=0.001, high=0.1, description="width of a cylindrical wheel")
     wheel_mu: float = quantity(1.0, low=0.0, high=10.0, description="Coulomb friction of wheel and floor")
     wheel_slip: float = quantity(
-        0.0, unit="m/s/N", low=0.0, high=10.0, description="force-dependent slip of the wheels, both directions"
+        0.0, unit="m/s/N", low=0.0, high=10.0, description="slip of a wheel per force, in both directions"
     )
     caster_mu: float = quantity(0.0, low=0.0, high=10.0, description="Coulomb friction of caster and floor")
     caster_radius: float = quantity(0.01, unit="m", low=0.002, high=0.05, description="radius of the caster's ball")
     contact_max_vel: float = quantity(
         0.1, unit="m/s", low=0.0, high=100.0, description="highest speed at which a contact is pushed apart"
     )
-    contact_min_depth: float = quantity(
-        0.0, unit="m", low=0.0, high=0.01, description="depth of contact that is left alone"
-    )
-    torque: float = quantity(5.0, unit="N m", low=0.01, high=100.0, description="torque of a wheel's motor")
 
     def __post_init__(self) -> None:
         check_range(self, f"physics {self.name}")
+
+    def steps_in(self, period: float) -> int:
+        """Physics steps in one control period [s].
+
+        Raises:
+            ConfigurationError: the period is no whole number of steps.
+        """
+        steps = round(period / self.step)
+        if steps < 1 or abs(steps * self.step - period) > 1e-9:
+            raise ConfigurationError(
+                f"physics {self.name}: step = {self.step!r}: allowed: a whole fraction of the control period {period!r} s"
+            )
+        return steps
 
 
 def load_physics(name: str) -> Physics:
