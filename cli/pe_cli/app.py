@@ -20,6 +20,7 @@ from pe_cli import (
     launch,
     policy,
     scenarios,
+    setup,
     test,
     train,
 )
@@ -47,5 +48,6 @@ app.command("falsify")(falsify.falsify)
 app.command("bag")(bag.bag)
 app.command("bench")(bench.bench)
 app.add_typer(policy.app, name="policy")
+app.add_typer(setup.app, name="setup")
 app.command("doctor")(doctor.doctor)
 app.command("test", context_settings=_PASS_ON)(test.test)
