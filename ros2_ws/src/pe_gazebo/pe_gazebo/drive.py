@@ -20,7 +20,6 @@ from pe_gazebo.sdf import (
     element,
     inertial,
     moments_of_cylinder,
-    moments_of_sphere,
     pose,
     sphere,
     vector,
@@ -84,15 +83,14 @@ def _wheel(name: str, joint: str, y: float, body: Body, physics: Physics) -> lis
     radius = body.wheel_radius
     turned = pose(roll=math.pi / 2.0)
     if physics.wheel_shape == "sphere":
-        geometry, moments = sphere(radius), moments_of_sphere(body.wheel_mass, radius)
+        geometry = sphere(radius)
     else:
         geometry = cylinder(radius, physics.wheel_width)
-        moments = moments_of_cylinder(body.wheel_mass, radius, physics.wheel_width)
     look = cylinder(radius, physics.wheel_width)
     link = element(
         "link",
         pose(0.0, y, radius),
-        inertial(body.wheel_mass, moments, turned),
+        inertial(body.wheel_mass, (body.wheel_inertia,) * 3, pose()),
         element("collision", turned, geometry, _surface(physics.wheel_mu, physics.wheel_slip, physics), name="wheel"),
         element("visual", turned, look, colour(0.1, 0.1, 0.1), name="wheel"),
         name=name,
