@@ -57,7 +57,8 @@ def drive(role: str, robot: RobotModel, physics: Physics, *sensors: Element) -> 
 
 def contact_of(physics: Physics, bits: int) -> Element:
     """How a shape behaves where it is touched."""
-    return bitmask(bits, element("ode", element("max_vel", physics.contact_max_vel), element("min_depth", 0.0)))
+    depth, speed = element("min_depth", physics.contact_min_depth), element("max_vel", physics.contact_max_vel)
+    return bitmask(bits, element("ode", speed, depth))
 
 
 def _base(

@@ -25,6 +25,9 @@ class Physics:
     )
     caster_mu: float = quantity(0.0, low=0.0, high=10.0, description="Coulomb friction of caster and floor")
     caster_radius: float = quantity(0.01, unit="m", low=0.002, high=0.05, description="radius of the caster's ball")
+    contact_min_depth: float = quantity(
+        1e-4, unit="m", low=0.0, high=0.01, description="depth of a contact that is left alone; at 0 a robot creeps"
+    )
     contact_max_vel: float = quantity(
         0.1, unit="m/s", low=0.0, high=100.0, description="highest speed at which a contact is pushed apart"
     )
