@@ -30,7 +30,13 @@ BENCH = "gazebo-motion"
 PERIOD = 0.05
 DURATION = 5.0
 REST = 1.0
-MOTIONS = {"rest": (0.0, 0.0), "straight": (0.2, 0.0), "turn": (0.0, 1.0), "arc": (0.2, 1.0), "right arc": (0.2, -1.0)}
+MOTIONS = {
+    "rest": (0.0, 0.0),
+    "straight": (0.2, 0.0),
+    "turn": (0.0, 1.0),
+    "arc": (0.2, 1.0),
+    "right arc": (0.2, -1.0),
+}
 ANSWER = 30.0
 """Longest wait [s] for one control step of the server."""
 _SETTLE = 0.003
@@ -52,7 +58,9 @@ class Drives:
             transport.subscribe(self._scan(role), messages.SCAN, self._keep(role))
         wanted = [self._control, *map(self._command, ROLES)]
         transport.until(lambda: all(map(transport.has_subscriber, wanted)), ANSWER, "nobody takes commands")
-        transport.until(lambda: all(transport.is_subscribed(self._scan(r)) for r in ROLES), ANSWER, "no scans")
+        transport.until(
+            lambda: all(transport.is_subscribed(self._scan(r)) for r in ROLES), ANSWER, "no scans"
+        )
         transport.pump(0.2)
 
     @staticmethod
@@ -102,7 +110,9 @@ def _motion(drives: Drives, v: float, omega: float, duration: float) -> dict[str
     last = begin
     for _ in range(round(duration / PERIOD)):
         now = drives.step(v, omega)
-        turned = [a + math.remainder(n.yaw - o.yaw, math.tau) for a, n, o in zip(turned, now, last, strict=True)]
+        turned = [
+            a + math.remainder(n.yaw - o.yaw, math.tau) for a, n, o in zip(turned, now, last, strict=True)
+        ]
         last = now
     found = [
         _account(start, end, angle, v, omega, duration)
