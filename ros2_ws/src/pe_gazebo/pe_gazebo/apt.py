@@ -60,7 +60,7 @@ def check_mirror(mirror: str) -> str:
     """The mirror's address without a trailing slash, refused where it is none."""
     if not _MIRROR.fullmatch(mirror):
         raise ConfigurationError(
-            f"mirror = {mirror!r}: allowed: an address that apt takes, as http://HOST/debian"
+            f"mirror = {mirror!r}: allowed: an address that apt takes, as SCHEME://HOST/debian"
         )
     return mirror.rstrip("/")
 
