@@ -20,27 +20,27 @@ FILES = ("loader_1_amd64.deb", "plugins_2%3a1_amd64.deb", "worlds_3_all.deb")
 # Both write what they were called with; archives hold their own names. Where the file `fail` holds a word, the call
 # with that word fails after its first file.
 APT_GET = """#!/bin/bash
-echo "apt-get ${*: -3}" >>{log}
+echo "apt-get ${*: -3}" >>@LOG@
 while [[ $1 != -c ]]; do shift; done
 archives=$(dirname "$2")/archives
-fail=$(cat {log}.fail 2>/dev/null)
+fail=$(cat @LOG@.fail 2>/dev/null)
 case "$*" in
-    *update*) [[ $fail != update ]] || {{ echo 'E: no network'; exit 100; }} ;;
-    *print-uris*) cat {log}.plan ;;
+    *update*) [[ $fail != update ]] || { echo 'E: no network'; exit 100; } ;;
+    *print-uris*) cat @LOG@.plan ;;
     *download-only*)
-        for file in {files}; do
-            [[ -e $archives/$file ]] || {{ printf %s "$file" >"$archives/$file"; echo "fetched $file" >>{log}; }}
-            [[ $fail != fetch ]] || {{ echo 'E: connection lost'; exit 100; }}
+        for file in @FILES@; do
+            [[ -e $archives/$file ]] || { printf %s "$file" >"$archives/$file"; echo "fetched $file" >>@LOG@; }
+            [[ $fail != fetch ]] || { echo 'E: connection lost'; exit 100; }
         done ;;
 esac
 """
 DPKG_DEB = """#!/bin/bash
 name=$(basename "$2")
-echo "unpacked $name" >>{log}
+echo "unpacked $name" >>@LOG@
 mkdir -p "$3/lib/x86_64-linux-gnu"
-printf '#!/bin/sh\\necho "version %s"\\n' "$(cat {log}.version)" >"$3/lib/x86_64-linux-gnu/ld-2.31.so"
+printf '#!/bin/sh\\necho "version %s"\\n' "$(cat @LOG@.version)" >"$3/lib/x86_64-linux-gnu/ld-2.31.so"
 chmod +x "$3/lib/x86_64-linux-gnu/ld-2.31.so"
-[[ $(cat {log}.fail 2>/dev/null) != "$name" ]] || {{ echo 'disk full'; exit 2; }}
+[[ $(cat @LOG@.fail 2>/dev/null) != "$name" ]] || { echo 'disk full'; exit 2; }
 """
 
 
@@ -56,7 +56,11 @@ class Machine:
         tools.mkdir()
         for name, text in (("apt-get", APT_GET), ("dpkg-deb", DPKG_DEB)):
             path = tools / name
-            path.write_text(text.format(log=self.log, files=" ".join(f"'{file}'" for file in FILES)))
+            path.write_text(
+                text.replace("@LOG@", str(self.log)).replace(
+                    "@FILES@", " ".join(f"'{file}'" for file in FILES)
+                )
+            )
             path.chmod(0o755)
         digests = {file: hashlib.sha256(file.encode()).hexdigest() for file in FILES}
         plan = [f"'http://x.example/{file}' {file} {len(file)} SHA256:{digests[file]}" for file in FILES]

@@ -24,7 +24,8 @@ MACHINE_PATH = re.compile(r"(?<![\w.$}/-])/(?:work|root|Users|mnt|opt/wheels|hom
 
 LINK = re.compile(r"\b(?:https?|ftp)://([\w.-]+)")
 LINKS_ALLOWED = {"www.apache.org", "doi.org", "arxiv.org", "docs.ros.org", "www.ros.org", "127.0.0.1", "localhost"}
-"""Licence, papers and manuals; a host in .example (RFC 2606) is nobody's. A package index is the user's setting and is named nowhere in the project."""
+"""Licence, papers and manuals; a host in .example (RFC 2606) is nobody's. A package index is the user's setting and is
+named nowhere in the project."""
 
 INDEX = re.compile(r"--(?:extra-)?index" r"-url\b|--find" r"-links\b|\bpypi" r"\.org\b|\bpython" r"hosted\b")
 """An index named by an option, or without the scheme that makes it a link."""

@@ -33,5 +33,7 @@ def _faults(element: Element, description: Element, folder: Path, path: str) -> 
 
 
 def _children(description: Element, folder: Path) -> dict[str | None, Element]:
-    included = [_described(folder / str(each.get("filename"))) for each in description.findall("include")]
+    # A version of SDF may mention what only a later one describes.
+    files = [folder / str(each.get("filename")) for each in description.findall("include")]
+    included = [_described(path) for path in files if path.is_file()]
     return {each.get("name"): each for each in [*description.findall("element"), *included]}
