@@ -19,6 +19,7 @@ from pe_cli import (
     falsify,
     launch,
     policy,
+    robot,
     scenarios,
     test,
     train,
@@ -47,5 +48,6 @@ app.command("falsify")(falsify.falsify)
 app.command("bag")(bag.bag)
 app.command("bench")(bench.bench)
 app.add_typer(policy.app, name="policy")
+app.add_typer(robot.app, name="robot")
 app.command("doctor")(doctor.doctor)
 app.command("test", context_settings=_PASS_ON)(test.test)
