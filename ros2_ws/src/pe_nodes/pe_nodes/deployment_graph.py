@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -236,7 +237,7 @@ def _robot_recorder(arguments: RobotArguments) -> NodeRecord:
         "out": arguments.out,
         "topics": entries,
         "bag_size": arguments.bag_size,
-        "manifest": json.dumps({"robot": vars_of(arguments)}),
+        "manifest": json.dumps({"robot": dataclasses.asdict(arguments)}),
         "use_sim_time": arguments.use_sim_time,
     }
     return NodeRecord("pe_nodes", RECORDER, RECORDER, f"/{arguments.own}", parameters, remappings)
@@ -263,7 +264,3 @@ def _arena_recorder(arguments: ArenaArguments, arena: str, robots: tuple[RobotMo
     }
     return NodeRecord("pe_nodes", RECORDER, RECORDER, "/", parameters, remappings)
 
-
-def vars_of(arguments: RobotArguments) -> dict[str, Any]:
-    """The arguments as a mapping, for the bag's manifest."""
-    return {name: getattr(arguments, name) for name in arguments.__dataclass_fields__}

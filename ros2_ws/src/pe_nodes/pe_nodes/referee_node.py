@@ -44,6 +44,7 @@ from pe_nodes.robot_models import scaled
 from pe_nodes.sim_progress import RUNNING, Progress
 
 TICK = 0.02
+SAY = 2.0
 HOLD = 1.0
 """Time [s] between two episodes, for the last one's messages to arrive."""
 
@@ -168,8 +169,8 @@ class RefereeNode(GameNode):
     def _wait(self, now: float) -> None:
         found = self._obstacles(now)
         text = "; ".join(found)
-        if text != self._said:
-            self._said = text
+        if text != self._said and (not text or now - self._shown > SAY):
+            self._said, self._shown = text, now
             self.get_logger().info(f"waiting: {text}" if text else "both robots are ready")
         if found:
             return
