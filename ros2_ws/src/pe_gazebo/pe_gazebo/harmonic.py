@@ -21,8 +21,10 @@ from pe_gazebo.physics import Physics
 from pe_gazebo.sdf import document, element
 
 WORLD = "pursuit"
+MOCAP_TOPIC = "mocap/pose"
+"""Where a tracker says the truth, below a robot's namespace."""
 SDF_VERSION = "1.9"
-_TRUTH_RATE = 100.0
+_POSE_RATE = 100.0
 WORLD_SYSTEMS = {
     "gz-sim-physics-system": "gz::sim::systems::Physics",
     "gz-sim-user-commands-system": "gz::sim::systems::UserCommands",
@@ -30,7 +32,6 @@ WORLD_SYSTEMS = {
 }
 SENSORS = ("gz-sim-sensors-system", "gz::sim::systems::Sensors")
 DRIVE = ("gz-sim-diff-drive-system", "gz::sim::systems::DiffDrive")
-TRUTH = ("gz-sim-odometry-publisher-system", "gz::sim::systems::OdometryPublisher")
 POSE = ("gz-sim-pose-publisher-system", "gz::sim::systems::PosePublisher")
 
 
@@ -55,7 +56,7 @@ def world_sdf(arena: Arena, physics: Physics, *, rate: float = 1.0, lidar: bool 
     Args:
         arena: walls and obstacles.
         physics: its step, and what the floor is like; ODE's own settings mean nothing to gz-sim's engine.
-        rate: simulated over wall time; 0: as fast as it goes.
+        rate: simulated over wall time.
         lidar: whether robots will have one, which takes the rendering system.
     """
     systems = [_system(name, kind) for name, kind in WORLD_SYSTEMS.items()]
@@ -78,7 +79,7 @@ def model_sdf(
     """One robot, to be spawned with its role as its name.
 
     It takes ``/model/<role>/cmd_vel`` (gz.msgs.Twist) and publishes odometry of its wheels at the profile's rate
-    (twist and pose from where it began), its true state in the map frame, its pose, and its transform.
+    (twist, and pose from where it began), the transform of that, and where it truly is.
     """
     sensors = [] if lidar is None else [lidar.harmonic(robot, f"/model/{role}/scan", frames.base)]
     limits = [
@@ -101,25 +102,17 @@ def model_sdf(
         element("child_frame_id", frames.base),
         *(element(name, value) for name, value in limits),
     )
-    truth = _system(
-        *TRUTH,
-        element("odom_frame", frames.map),
-        element("robot_base_frame", frames.base),
-        element("odom_publish_frequency", _TRUTH_RATE),
-        element("odom_topic", f"/model/{role}/ground_truth"),
-        element("dimensions", 2),
-    )
     poses = _system(
         *POSE,
         element("publish_model_pose", True),
         element("publish_link_pose", False),
         element("publish_nested_model_pose", False),
         element("use_pose_vector_msg", False),
-        element("update_frequency", _TRUTH_RATE),
+        element("update_frequency", _POSE_RATE),
         element("topic", f"/model/{role}/pose"),
     )
     parts = drive(role, robot, physics, *sensors)
-    return document(SDF_VERSION, element("model", *parts, moving, truth, poses, name=role))
+    return document(SDF_VERSION, element("model", *parts, moving, poses, name=role))
 
 
 def bridges(
@@ -139,12 +132,12 @@ def bridges(
         model = f"/model/{role}"
         tf = "/tf" if prefixed else f"/{role}/tf"
         entries += [
-            _bridge(f"/{role}/cmd_vel", f"{model}/cmd_vel", command, "gz.msgs.Twist", "ROS_TO_GZ"),
+            _bridge(f"/{role}/{command_topic}", f"{model}/cmd_vel", command, "gz.msgs.Twist", "ROS_TO_GZ"),
             _bridge(f"/{role}/odom", f"{model}/odometry", "nav_msgs/msg/Odometry", "gz.msgs.Odometry"),
             _bridge(
                 f"/{role}/ground_truth", f"{model}/ground_truth", "nav_msgs/msg/Odometry", "gz.msgs.Odometry"
             ),
-            _bridge(f"/{role}/mocap/pose", f"{model}/pose", "geometry_msgs/msg/PoseStamped", "gz.msgs.Pose"),
+            _bridge(f"/{role}/{MOCAP_TOPIC}", f"{model}/pose", "geometry_msgs/msg/PoseStamped", "gz.msgs.Pose"),
             _bridge(tf, f"{model}/tf", "tf2_msgs/msg/TFMessage", "gz.msgs.Pose_V"),
         ]
         if lidar:
