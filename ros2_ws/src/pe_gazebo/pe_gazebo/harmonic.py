@@ -116,13 +116,14 @@ def model_sdf(
 
 
 def bridges(
-    roles: tuple[str, ...], stamped: bool, prefixed: bool, lidar: bool = False
+    roles: tuple[str, ...], command_topic: str, stamped: bool, prefixed: bool, lidar: bool = False
 ) -> list[dict[str, str]]:
     """What ros_gz_bridge's parameter_bridge connects.
 
     Args:
         roles: namespaces of the robots.
-        stamped: cmd_vel is a TwistStamped, else a Twist.
+        command_topic: where the robots' commands come from, below the namespace.
+        stamped: it is a TwistStamped, else a Twist.
         prefixed: frames carry the role, so that transforms share /tf; else each robot has a /tf of its own.
         lidar: scans too.
     """
@@ -135,9 +136,8 @@ def bridges(
             _bridge(f"/{role}/{command_topic}", f"{model}/cmd_vel", command, "gz.msgs.Twist", "ROS_TO_GZ"),
             _bridge(f"/{role}/odom", f"{model}/odometry", "nav_msgs/msg/Odometry", "gz.msgs.Odometry"),
             _bridge(
-                f"/{role}/ground_truth", f"{model}/ground_truth", "nav_msgs/msg/Odometry", "gz.msgs.Odometry"
+                f"/{role}/{MOCAP_TOPIC}", f"{model}/pose", "geometry_msgs/msg/PoseStamped", "gz.msgs.Pose"
             ),
-            _bridge(f"/{role}/{MOCAP_TOPIC}", f"{model}/pose", "geometry_msgs/msg/PoseStamped", "gz.msgs.Pose"),
             _bridge(tf, f"{model}/tf", "tf2_msgs/msg/TFMessage", "gz.msgs.Pose_V"),
         ]
         if lidar:

@@ -35,13 +35,18 @@ class HarmonicArguments:
     seed: int = quantity(0, low=0, high=2_147_483_647, description="seed of the layout")
     first_episode: int = quantity(0, low=0, high=1_000_000, description="index of the episode")
     scenario: str = quantity("random", description="scenario, config/scenarios/<name>.yaml or a path")
-    arena: str = quantity("auto", description="arena, config/arena/<name>.yaml or a path; auto: the robot's own")
-    robot: str = quantity("turtlebot3_burger", description="robot profile, config/robots/<name>.yaml or a path")
+    arena: str = quantity(
+        "auto", description="arena, config/arena/<name>.yaml or a path; auto: the robot's own"
+    )
+    robot: str = quantity(
+        "turtlebot3_burger", description="robot profile, config/robots/<name>.yaml or a path"
+    )
     pursuer: str = quantity("barriernet", description="policy bundle of the pursuer, models/<name> or a path")
     evader: str = quantity("lookahead", description="policy bundle of the evader, models/<name> or a path")
     safety: str = quantity("rcbf_robust", description="safety filter, config/safety/<name>.yaml or a path")
     feasibility: str = quantity(
-        BOUNDARY, description="who warns of infeasible states, models/feasibility/<name>.npz or a path; empty: nobody"
+        BOUNDARY,
+        description="who warns of infeasible states, models/feasibility/<name>.npz or a path; empty: nobody",
     )
     speed_ratio: float = quantity(1.0, low=0.1, high=3.0, description="evader's speed over the pursuer's")
     physics: str = quantity("nominal", description="floor and wheels, config/gazebo/<name>.yaml or a path")
@@ -56,9 +61,15 @@ class HarmonicArguments:
     record: bool = quantity(True, description="record a bag, and report when the run is over")
     out: str = quantity("out", description="directory of the run: bag, metrics and report")
     bag_size: int = quantity(
-        512, unit="MB", low=0, high=1_000_000, description="size at which the next file of the bag is begun; 0: never"
+        512,
+        unit="MB",
+        low=0,
+        high=1_000_000,
+        description="size at which the next file of the bag is begun; 0: never",
     )
-    log_level: str = quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node")
+    log_level: str = quantity(
+        "info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node"
+    )
 
     LAST: ClassVar[str] = REFEREE
     ON_ONE_MACHINE: ClassVar[bool] = True
