@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +21,8 @@ def group() -> None:
 @app.command()
 def gazebo(
     mirror: Annotated[
-        str | None, typer.Option(help="Debian mirror; default: that of this machine's apt.", metavar="ADDRESS")
+        str | None,
+        typer.Option(help="Debian mirror; default: that of this machine's apt.", metavar="ADDRESS"),
     ] = None,
     keyring: Annotated[
         Path | None, typer.Option(help="Keys of the Debian archive; default: this machine's.", metavar="FILE")
@@ -28,8 +31,8 @@ def gazebo(
 ) -> None:
     """Bring a real gzserver (Gazebo classic 11) into the folder .gazebo, or that which PE_GAZEBO names.
 
-    Needs a network, 1.2 GB of disk (0.8 GB in the end) and no root; nothing else on this machine changes. An interrupted call is
-    taken up by the next.
+    Needs a network, 1.2 GB of disk (0.8 GB in the end) and no root; nothing else on this machine changes. An
+    interrupted call is taken up by the next.
     """
     from pe_core.config import ConfigurationError
     from pe_gazebo import installation, packages
@@ -43,27 +46,32 @@ def gazebo(
         begun = time.monotonic()
         made = packages.install(target, mirror, keyring, _progress())
     except ConfigurationError as error:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
         typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
         raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("\ninterrupted: run ./pe setup gazebo again to go on", err=True)
+        raise typer.Exit(130) from None
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
     took = f" in {time.monotonic() - begun:.0f} s" if made else " already"
     typer.echo(f"Gazebo {installation.VERSION} is installed in {target}{took}")
 
 
-def _progress() -> object:
+def _progress() -> Callable[[str, float], None]:
     """A line that is rewritten on a terminal; elsewhere one for every stage, and one every ten seconds."""
-    import sys
-
     terminal = sys.stderr.isatty()
-    last = ["", 0.0]
+    last_stage, last_time = "", 0.0
 
     def show(stage: str, share: float) -> None:
-        now = time.monotonic()
+        nonlocal last_stage, last_time
         line = f"pe: {stage} ... {share:.0%}"
         if terminal:
             sys.stderr.write(f"\r\033[K{line}")
             sys.stderr.flush()
-        elif stage != last[0] or now - float(last[1]) >= 10.0:
-            last[:] = [stage, now]
+        elif stage != last_stage or time.monotonic() - last_time >= 10.0:
+            last_stage, last_time = stage, time.monotonic()
             print(line, file=sys.stderr, flush=True)
 
     return show

@@ -18,7 +18,10 @@ _DEBIAN = re.compile(
     r"(?:buster|bullseye|bookworm|trixie|forky|sid|(?:old)*stable|testing|unstable)(?:-(?:updates|backports))?"
 )
 _MIRROR = re.compile(r"[a-z][a-z+]*:/[^\s\"';\[\]{}]+")
-_KEYRINGS = ("usr/share/keyrings/debian-archive-keyring.gpg", "etc/apt/trusted.gpg.d/debian-archive-keyring.gpg")
+_KEYRINGS = (
+    "usr/share/keyrings/debian-archive-keyring.gpg",
+    "etc/apt/trusted.gpg.d/debian-archive-keyring.gpg",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +59,9 @@ def mirror_of(sources: Mapping[str, str]) -> str:
 def check_mirror(mirror: str) -> str:
     """The mirror's address without a trailing slash, refused where it is none."""
     if not _MIRROR.fullmatch(mirror):
-        raise ConfigurationError(f"mirror = {mirror!r}: allowed: an address that apt takes, as http://HOST/debian")
+        raise ConfigurationError(
+            f"mirror = {mirror!r}: allowed: an address that apt takes, as SCHEME://HOST/debian"
+        )
     return mirror.rstrip("/")
 
 

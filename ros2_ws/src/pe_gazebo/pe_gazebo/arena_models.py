@@ -15,6 +15,7 @@ the body's disc, as in the game, and never a wheel."""
 BODIES = 1
 _FLOOR_MU = 100.0
 """Of two frictions the smaller counts: that of the wheels."""
+GRAVITY = 9.80665
 _GREY, _DARK, _BROWN = (0.8, 0.8, 0.8), (0.4, 0.4, 0.4), (0.55, 0.4, 0.25)
 
 
@@ -25,10 +26,26 @@ def arena_models(arena: Arena, contact: Element) -> list[Element]:
     """
     side = 2.0 * (arena.half_side + WALL_THICKNESS)
     friction = element("friction", element("ode", element("mu", _FLOOR_MU), element("mu2", _FLOOR_MU)))
-    plane = element("geometry", element("plane", element("normal", vector(0, 0, 1)), element("size", vector(side, side))))
+    plane = element(
+        "geometry", element("plane", element("normal", vector(0, 0, 1)), element("size", vector(side, side)))
+    )
     surface = element("surface", friction, contact)
     floor = _static("floor", pose(), [("floor", pose(), plane, _GREY, surface)])
     return [floor, _walls(arena.half_side), *_obstacles(arena)]
+
+
+def surroundings() -> list[Element]:
+    """Gravity, and a sun."""
+    light = element(
+        "light",
+        pose(z=10.0),
+        element("cast_shadows", True),
+        element("diffuse", vector(0.8, 0.8, 0.8, 1.0)),
+        element("direction", vector(-0.5, 0.1, -0.9)),
+        name="sun",
+        type="directional",
+    )
+    return [element("gravity", vector(0.0, 0.0, -GRAVITY)), light]
 
 
 def bitmask(bits: int, *parts: Element) -> Element:
@@ -54,7 +71,15 @@ def _obstacles(arena: Arena) -> list[Element]:
         _static(
             f"obstacle_{index}",
             pose(float(x), float(y), WALL_HEIGHT / 2.0),
-            [("disc", pose(), cylinder(float(radius), WALL_HEIGHT), _BROWN, element("surface", bitmask(BODIES)))],
+            [
+                (
+                    "disc",
+                    pose(),
+                    cylinder(float(radius), WALL_HEIGHT),
+                    _BROWN,
+                    element("surface", bitmask(BODIES)),
+                )
+            ],
         )
         for index, (x, y, radius) in enumerate(arena.obstacles)
     ]

@@ -17,16 +17,29 @@ class Body:
 
     mass: float = quantity(2.0, unit="kg", low=0.1, high=100.0, description="mass of the whole robot")
     wheel_mass: float = quantity(0.05, unit="kg", low=0.001, high=10.0, description="mass of one wheel")
+    wheel_inertia: float = quantity(
+        5e-4,
+        unit="kg*m^2",
+        low=1e-6,
+        high=1.0,
+        description="moment of inertia of a wheel with its gear and rotor",
+    )
     wheel_radius: float = quantity(0.033, unit="m", low=0.01, high=0.3, description="radius of a wheel")
     height: float = quantity(0.15, unit="m", low=0.02, high=1.0, description="height of the body's top")
-    clearance: float = quantity(0.015, unit="m", low=0.005, high=0.1, description="floor to the body's bottom")
+    clearance: float = quantity(
+        0.015, unit="m", low=0.005, high=0.1, description="floor to the body's bottom"
+    )
 
     def __post_init__(self) -> None:
         check_range(self, "body")
         if self.mass <= 2.0 * self.wheel_mass:
-            raise ConfigurationError(f"body: mass = {self.mass!r}: allowed: more than its wheels' {2 * self.wheel_mass!r} kg")
+            raise ConfigurationError(
+                f"body: mass = {self.mass!r}: allowed: more than its wheels' {2 * self.wheel_mass!r} kg"
+            )
         if self.height <= self.clearance:
-            raise ConfigurationError(f"body: height = {self.height!r}: allowed: more than clearance = {self.clearance!r}")
+            raise ConfigurationError(
+                f"body: height = {self.height!r}: allowed: more than clearance = {self.clearance!r}"
+            )
 
 
 def body_of(robot: RobotModel) -> Body:

@@ -20,7 +20,6 @@ from pe_gazebo.sdf import (
     element,
     inertial,
     moments_of_cylinder,
-    moments_of_sphere,
     pose,
     sphere,
     vector,
@@ -44,8 +43,8 @@ def drive(role: str, robot: RobotModel, physics: Physics, *sensors: Element) -> 
     track = wheel_track(robot)
     if body.wheel_radius <= body.clearance or track / 2.0 >= robot.radius:
         raise ConfigurationError(
-            f"robot {robot.name}: track = {track:g} m, wheel_radius = {body.wheel_radius:g} m: allowed: wheels within the "
-            f"body's radius {robot.radius:g} m, of more radius than its clearance {body.clearance:g} m"
+            f"robot {robot.name}: track = {track:g} m, wheel_radius = {body.wheel_radius:g} m: allowed: wheels within "
+            f"the body's radius {robot.radius:g} m, of more radius than its clearance {body.clearance:g} m"
         )
     tint = _COLOURS.get(role, (0.4, 0.4, 0.4))
     wheels = [
@@ -58,11 +57,19 @@ def drive(role: str, robot: RobotModel, physics: Physics, *sensors: Element) -> 
 
 def contact_of(physics: Physics, bits: int) -> Element:
     """How a shape behaves where it is touched."""
-    return bitmask(bits, element("ode", element("max_vel", physics.contact_max_vel), element("min_depth", 0.0)))
+    depth, speed = (
+        element("min_depth", physics.contact_min_depth),
+        element("max_vel", physics.contact_max_vel),
+    )
+    return bitmask(bits, element("ode", speed, depth))
 
 
 def _base(
-    robot: RobotModel, body: Body, physics: Physics, tint: tuple[float, float, float], sensors: tuple[Element, ...]
+    robot: RobotModel,
+    body: Body,
+    physics: Physics,
+    tint: tuple[float, float, float],
+    sensors: tuple[Element, ...],
 ) -> Element:
     mass, height = body.mass - 2.0 * body.wheel_mass, body.height - body.clearance
     # The weight lies low, as batteries and motors do: at the height of the axle.
@@ -74,7 +81,13 @@ def _base(
         inertial(mass, moments_of_cylinder(mass, robot.radius, height), place),
         element("collision", at, disc, element("surface", bitmask(BODIES)), name="body"),
         element("visual", at, disc, colour(*tint), name="body"),
-        element("collision", caster_at, sphere(physics.caster_radius), _surface(physics.caster_mu, 0.0, physics), name="caster"),
+        element(
+            "collision",
+            caster_at,
+            sphere(physics.caster_radius),
+            _surface(physics.caster_mu, 0.0, physics),
+            name="caster",
+        ),
         *sensors,
         name=BASE,
     )
@@ -84,21 +97,28 @@ def _wheel(name: str, joint: str, y: float, body: Body, physics: Physics) -> lis
     radius = body.wheel_radius
     turned = pose(roll=math.pi / 2.0)
     if physics.wheel_shape == "sphere":
-        geometry, moments = sphere(radius), moments_of_sphere(body.wheel_mass, radius)
+        geometry = sphere(radius)
     else:
         geometry = cylinder(radius, physics.wheel_width)
-        moments = moments_of_cylinder(body.wheel_mass, radius, physics.wheel_width)
     look = cylinder(radius, physics.wheel_width)
     link = element(
         "link",
         pose(0.0, y, radius),
-        inertial(body.wheel_mass, moments, turned),
-        element("collision", turned, geometry, _surface(physics.wheel_mu, physics.wheel_slip, physics), name="wheel"),
+        inertial(body.wheel_mass, (body.wheel_inertia,) * 3, pose()),
+        element(
+            "collision",
+            turned,
+            geometry,
+            _surface(physics.wheel_mu, physics.wheel_slip, physics),
+            name="wheel",
+        ),
         element("visual", turned, look, colour(0.1, 0.1, 0.1), name="wheel"),
         name=name,
     )
     axis = element("axis", element("xyz", vector(0, 1, 0)))
-    hinge = element("joint", element("parent", BASE), element("child", name), axis, name=joint, type="revolute")
+    hinge = element(
+        "joint", element("parent", BASE), element("child", name), axis, name=joint, type="revolute"
+    )
     return [link, hinge]
 
 

@@ -40,7 +40,12 @@ class Lidar:
 
     def _sensor(self, robot: RobotModel, kind: str, block: str) -> Element:
         step = math.tau / self.samples
-        turn = [("samples", self.samples), ("resolution", 1.0), ("min_angle", 0.0), ("max_angle", math.tau - step)]
+        turn = [
+            ("samples", self.samples),
+            ("resolution", 1.0),
+            ("min_angle", 0.0),
+            ("max_angle", math.tau - step),
+        ]
         reach = [("min", self.range_min), ("max", self.range_max), ("resolution", 0.01)]
         scan = element("scan", element("horizontal", *(element(name, value) for name, value in turn)))
         return element(

@@ -76,7 +76,9 @@ def remove(target: Path) -> bool:
     gone = target.with_name(target.name + ".removed")
     with _alone(target, lambda *_: None):
         if target.exists() and not (target / STAMP).is_file():
-            raise ConfigurationError(f"{target} was not made by {REMEDY}: it has no {STAMP}; nothing was removed")
+            raise ConfigurationError(
+                f"{target} was not made by {REMEDY}: it has no {STAMP}; nothing was removed"
+            )
         found = [path for path in (target, part_of(target), gone) if path.exists()]
         if target.exists():
             shutil.rmtree(gone, ignore_errors=True)
@@ -199,7 +201,9 @@ def _run(
             process.terminate()
             raise
     if process.returncode != 0:
-        said = [line for line in output.splitlines() if line.startswith(("E:", "Err", "W:"))] or output.splitlines()
+        said = [
+            line for line in output.splitlines() if line.startswith(("E:", "Err", "W:"))
+        ] or output.splitlines()
         raise ConfigurationError("\n    ".join([f"{failure}; {hint}", *said[-6:]]))
     return output
 
@@ -231,7 +235,9 @@ def _alone(target: Path, progress: Progress) -> Iterator[int]:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise ConfigurationError(f"{target.parent}: {error.strerror}; name another folder in PE_GAZEBO") from error
+        raise ConfigurationError(
+            f"{target.parent}: {error.strerror}; name another folder in PE_GAZEBO"
+        ) from error
     try:
         while True:
             try:

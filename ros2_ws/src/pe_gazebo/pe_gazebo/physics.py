@@ -18,13 +18,24 @@ class Physics:
     step: float = quantity(0.001, unit="s", low=0.0001, high=0.01, description="physics step")
     iterations: int = quantity(50, low=10, high=1000, description="iterations of the solver in one step")
     wheel_shape: str = quantity("sphere", choices=SHAPES, description="collision shape of a wheel")
-    wheel_width: float = quantity(0.018, unit="m", low=0.001, high=0.1, description="width of a cylindrical wheel")
+    wheel_width: float = quantity(
+        0.018, unit="m", low=0.001, high=0.1, description="width of a cylindrical wheel"
+    )
     wheel_mu: float = quantity(1.0, low=0.0, high=10.0, description="Coulomb friction of wheel and floor")
     wheel_slip: float = quantity(
         0.0, unit="m/s/N", low=0.0, high=10.0, description="slip of a wheel per force, in both directions"
     )
     caster_mu: float = quantity(0.0, low=0.0, high=10.0, description="Coulomb friction of caster and floor")
-    caster_radius: float = quantity(0.01, unit="m", low=0.002, high=0.05, description="radius of the caster's ball")
+    caster_radius: float = quantity(
+        0.01, unit="m", low=0.002, high=0.05, description="radius of the caster's ball"
+    )
+    contact_min_depth: float = quantity(
+        1e-4,
+        unit="m",
+        low=0.0,
+        high=0.01,
+        description="depth of a contact that is left alone; at 0 a robot creeps",
+    )
     contact_max_vel: float = quantity(
         0.1, unit="m/s", low=0.0, high=100.0, description="highest speed at which a contact is pushed apart"
     )
@@ -41,7 +52,8 @@ class Physics:
         steps = round(period / self.step)
         if steps < 1 or abs(steps * self.step - period) > 1e-9:
             raise ConfigurationError(
-                f"physics {self.name}: step = {self.step!r}: allowed: a whole fraction of the control period {period!r} s"
+                f"physics {self.name}: step = {self.step!r}: allowed: a whole fraction of the control period "
+                f"{period!r} s"
             )
         return steps
 

@@ -31,7 +31,9 @@ def vector(*values: float) -> str:
     return " ".join(text_of(float(value)) for value in values)
 
 
-def pose(x: float = 0.0, y: float = 0.0, z: float = 0.0, roll: float = 0.0, pitch: float = 0.0, yaw: float = 0.0) -> Element:
+def pose(
+    x: float = 0.0, y: float = 0.0, z: float = 0.0, roll: float = 0.0, pitch: float = 0.0, yaw: float = 0.0
+) -> Element:
     """A pose [m, rad]."""
     return element("pose", vector(x, y, z, roll, pitch, yaw))
 

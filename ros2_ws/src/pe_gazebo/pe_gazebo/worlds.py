@@ -13,16 +13,15 @@ from pe_core.config import ConfigurationError
 from pe_core.robot import RobotModel
 from pe_core.roles import ROLES
 from pe_core.scenario import Layout
-from pe_gazebo.arena_models import BODIES, GROUND, arena_models
-from pe_gazebo.drive import BASE, LEFT, RIGHT, contact_of, drive
+from pe_gazebo.arena_models import BODIES, GROUND, arena_models, surroundings
+from pe_gazebo.drive import LEFT, RIGHT, contact_of, drive
 from pe_gazebo.lidar import Lidar
 from pe_gazebo.physics import Physics
-from pe_gazebo.sdf import document, element, pose, vector
+from pe_gazebo.sdf import document, element, pose
 
 WORLD = "pursuit"
 POSE_SENSOR = "pose"
 SDF_VERSION = "1.6"
-_GRAVITY = 9.80665
 
 
 def world_sdf(
@@ -57,15 +56,10 @@ def world_sdf(
     if unknown:
         raise ConfigurationError(f"role '{unknown[0]}': allowed: {', '.join(ROLES)}")
     models = [_robot(role, robots[role], layout, physics, control_period, lidar) for role in robots]
-    light = element(
-        "light", pose(z=10.0), element("diffuse", vector(0.8, 0.8, 0.8, 1)), element("direction", vector(-0.5, 0.1, -0.9)),
-        name="sun", type="directional",
-    )  # fmt: skip
     world = element(
         "world",
-        element("gravity", vector(0.0, 0.0, -_GRAVITY)),
         _engine(physics, update_rate),
-        light,
+        *surroundings(),
         *arena_models(layout.arena, contact_of(physics, GROUND | BODIES)),
         *models,
         name=WORLD,
@@ -115,4 +109,3 @@ def _pose_sensor(period: float) -> Element:
         name=POSE_SENSOR,
         type="ray",
     )
-
