@@ -9,9 +9,9 @@ from typing import NamedTuple
 from pe_gazebo.wire import Fields, double, integer, nested, parse, text
 
 GIGA = 1_000_000_000
-POSE, WORLD_CONTROL, LOG_CONTROL = "gazebo.msgs.Pose", "gazebo.msgs.WorldControl", "gazebo.msgs.LogControl"
-SCAN, LOG_STATUS, IMU, GPS = (
-    "gazebo.msgs.LaserScanStamped", "gazebo.msgs.LogStatus", "gazebo.msgs.IMU", "gazebo.msgs.GPS",
+POSE, WORLD_CONTROL, REQUEST = "gazebo.msgs.Pose", "gazebo.msgs.WorldControl", "gazebo.msgs.Request"
+SCAN, LINK_DATA, RESPONSE, WORLD_STATISTICS = (
+    "gazebo.msgs.LaserScanStamped", "gazebo.msgs.LinkData", "gazebo.msgs.Response", "gazebo.msgs.WorldStatistics",
 )  # fmt: skip
 
 
@@ -97,23 +97,39 @@ def pose_scan(data: bytes) -> PoseScan:
     return PoseScan(time_ns(parse(stamped[1][0])), x, y, z, roll, pitch, yaw, tuple(scan.get(11, ())))
 
 
-class Motion(NamedTuple):
-    """Time [ns] and a velocity of a body: world frame [m/s] of a GPS, body frame [rad/s] of an IMU."""
+class LinkData(NamedTuple):
+    """Time [ns], velocity of a link's origin and turn rates, world frame."""
 
     time_ns: int
-    x: float
-    y: float
-    z: float
+    linear: tuple[float, float, float]
+    angular: tuple[float, float, float]
 
 
-def gps(data: bytes) -> Motion:
-    """From the bytes of a GPS: velocities to the east, north and up."""
+def link_data(data: bytes) -> LinkData:
+    """From the bytes of a LinkData."""
     fields = parse(data)
-    return Motion(time_ns(parse(fields[1][0])), fields[6][0], fields[7][0], fields[8][0])
+    linear, angular = (parse(fields[number][0]) for number in (3, 4))
+    return LinkData(
+        time_ns(parse(fields[1][0])), (linear[1][0], linear[2][0], linear[3][0]),
+        (angular[1][0], angular[2][0], angular[3][0]),
+    )  # fmt: skip
 
 
-def imu(data: bytes) -> Motion:
-    """From the bytes of an IMU: turn rates about its axes."""
-    fields = parse(data)
-    rates = parse(fields[4][0])
-    return Motion(time_ns(parse(fields[1][0])), rates[1][0], rates[2][0], rates[3][0])
+def request(identity: int, what: str) -> bytes:
+    """``Request``."""
+    return integer(1, identity) + text(2, what)
+
+
+def answered(data: bytes) -> int:
+    """Which request a Response answers."""
+    return int(parse(data)[1][0])
+
+
+def stats_time_ns(data: bytes) -> int:
+    """Simulated time [ns] of a WorldStatistics."""
+    return time_ns(parse(parse(data)[2][0]))
+
+
+def scan_time_ns(data: bytes) -> int:
+    """Time [ns] of a LaserScanStamped."""
+    return time_ns(parse(parse(data)[1][0]))

@@ -13,12 +13,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from pe_gazebo.installation import environment, gzserver_command
 from pe_gazebo.transport import HOST, GazeboError, Transport
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
 """Time [s] from the start of a server to its world, which takes half a second on an idle machine."""
 STOP_TIMEOUT = 3.0
 TRIES = 3
@@ -61,7 +60,7 @@ class Server:
         self.path = self.folder / f"{name}.sdf"
         self._process: subprocess.Popen[bytes] | None = None
         self._transport: Transport | None = None
-        self._clean = False
+        self._failed = False
         try:
             self.path.write_text(world)
             end = time.monotonic() + timeout
@@ -75,9 +74,8 @@ class Server:
                         raise
                     self._stop_process()
         except BaseException as error:
+            self._failed = isinstance(error, GazeboError)
             self.close()
-            if not isinstance(error, GazeboError):
-                shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
     def _start(self, name: str, timeout: float) -> None:
@@ -118,6 +116,18 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
+    def until(self, condition: Callable[[], bool], timeout: float, failure: str) -> None:
+        """Receive until ``condition`` holds.
+
+        Raises:
+            GazeboError: ``failure`` after ``timeout`` [s], or the server has ended; with the end of its log.
+        """
+        try:
+            self.transport.until(condition, timeout, failure)
+        except GazeboError as error:
+            self._failed = True
+            raise GazeboError(f"{error}; {self.last_words()}") from error
+
     def _alive(self) -> bool:
         """True; raises GazeboError where the server has ended."""
         if self._process is not None and (code := self._process.poll()) is not None:
@@ -137,12 +147,12 @@ class Server:
         return ""
 
     def close(self) -> None:
-        """Stop the server and wait for its end; may be called twice."""
+        """Stop the server and wait for its end; its log is kept where it failed.  May be called twice."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
         self._stop_process()
-        if self._clean:
+        if not self._failed:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stop_process(self) -> None:
@@ -160,10 +170,7 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._clean = not isinstance(error, GazeboError)
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
