@@ -128,8 +128,3 @@ def answered(data: bytes) -> int:
 def stats_time_ns(data: bytes) -> int:
     """Simulated time [ns] of a WorldStatistics."""
     return time_ns(parse(parse(data)[2][0]))
-
-
-def scan_time_ns(data: bytes) -> int:
-    """Time [ns] of a LaserScanStamped."""
-    return time_ns(parse(parse(data)[1][0]))

@@ -20,11 +20,10 @@ from pe_core.roles import ROLES
 from pe_core.scenario import Layout
 from pe_core.unicycle import half_angle_sinc, wrap_angle
 from pe_gazebo.drive import centre_of_mass
-from pe_gazebo.messages import LinkData
-from pe_gazebo.motion import Planar, moved
+from pe_gazebo.motion import Planar, corrected, moved
 from pe_gazebo.physics import Physics
 from pe_gazebo.server import Server
-from pe_gazebo.stepping import Stepper
+from pe_gazebo.stepping import Batch, Stepper
 from pe_gazebo.transport import GazeboError
 from pe_gazebo.worlds import WORLD, world_sdf
 
@@ -100,7 +99,7 @@ class GazeboBodies:
         self._server = Server(world, WORLD)
         try:
             self._stepper = Stepper(self._server, ROLES, physics.step)
-            self._expected = 1
+            self._before = 1
             for _ in range(max(round(SETTLE / period), 1) * self._pieces):
                 self._batch([(0.0, 0.0), (0.0, 0.0)])
         except BaseException:
@@ -123,20 +122,26 @@ class GazeboBodies:
         return self.states
 
     def _batch(self, wheels: list[tuple[float, float]]) -> None:
-        data = self._stepper.batch(dict(zip(ROLES, wheels, strict=True)), self._steps)
-        self._expected += self._steps
+        done = self._stepper.batch(dict(zip(ROLES, wheels, strict=True)), self._steps)
         for i, role in enumerate(ROLES):
-            self._account(i, data[role])
-        self._expected = 0
+            self._account(i, done[role])
+        self._before = 0
 
-    def _account(self, i: int, data: list[LinkData]) -> None:
+    def _account(self, i: int, batch: Batch) -> None:
         """Go on with the pose of robot ``i`` by its velocity at every step since the last batch."""
-        if len(data) != self._expected:
-            raise GazeboError(f"Gazebo: {ROLES[i]}: {len(data)} velocities for {self._expected} physics steps")
-        pose = self._poses[i]
-        for entry in data:
+        wanted = self._steps + self._before
+        if len(batch.motions) != wanted:
+            raise GazeboError(f"Gazebo: {ROLES[i]}: {len(batch.motions)} velocities for {wanted} physics steps")
+        last = pose = self._poses[i]
+        poses = []
+        for entry in batch.motions:
             (vx, vy, _), omega = entry.linear, entry.angular[2]
             pose = moved(pose, (vx, vy, omega), self._physics.step, self._behind[i])
+            poses.append(pose)
+        scan = batch.scan
+        index = next((k for k, entry in enumerate(batch.motions) if scan and entry.time_ns == scan.time_ns), None)
+        if scan is not None and index is not None:
+            pose = corrected(last, poses, (scan.x, scan.y, scan.yaw), index)
         self._poses[i] = pose
         along = vx * math.cos(pose[2]) + vy * math.sin(pose[2])
         self.states[i] = (pose[0], pose[1], wrap_angle(pose[2]), along, omega)

@@ -9,22 +9,29 @@ Three properties of Gazebo 11 shape this:
   the next one is published.  So the last step of a batch is taken on its own, and pushes the others out.
 - ``multi_step`` replaces what is left of the one before, so one may follow only when the other is done.  A scan of
   the pose sensor, whose turn comes one step before the end of a batch, says so at once; the world's statistics, five
-  times a second, where the scan was late.  The scan's pose may be that before or after the step of its time: it is
-  not used.
+  times a second, where the scan was late.  The scan's pose may be that before or after the step of its time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from pe_gazebo import messages
-from pe_gazebo.messages import GIGA, LinkData
+from pe_gazebo.messages import GIGA, LinkData, PoseScan
 from pe_gazebo.server import Server
 from pe_gazebo.worlds import POSE_SENSOR, WORLD
 
 ANSWER = 60.0
 """Longest wait [s] for one batch of steps, on a machine that is busy."""
 _BASE = "base_link"
+
+
+class Batch(NamedTuple):
+    """What one robot did in a batch: its motion at every physics step, and the newest scan."""
+
+    motions: list[LinkData]
+    scan: PoseScan | None
 
 
 class Stepper:
@@ -41,6 +48,7 @@ class Stepper:
         self._time_ns = self._target_ns = 0
         self._asked = self._answered = 0
         self._data: dict[str, list[LinkData]] = {role: [] for role in roles}
+        self._scans: dict[str, PoseScan] = {}
         root = f"/gazebo/{WORLD}"
         self._control, self._request = f"{root}/world_control", f"{root}/request"
         self._velocity = {role: f"{root}/{role}/vel_cmd" for role in roles}
@@ -49,7 +57,7 @@ class Stepper:
             f"{root}/world_stats": (messages.WORLD_STATISTICS, self._on_stats),
         }
         for role in roles:
-            heard[f"{root}/{role}/{_BASE}/{POSE_SENSOR}/scan"] = (messages.SCAN, self._on_scan)
+            heard[f"{root}/{role}/{_BASE}/{POSE_SENSOR}/scan"] = (messages.SCAN, self._scanner(role))
             heard[f"{root}/{role}::{_BASE}"] = (messages.LINK_DATA, self._listener(role))
         for topic, (kind, handler) in heard.items():
             self._transport.subscribe(topic, kind, handler)
@@ -64,10 +72,10 @@ class Stepper:
         self._answer()
         self._go(1)
 
-    def batch(self, velocities: Mapping[str, tuple[float, float]], steps: int) -> dict[str, list[LinkData]]:
+    def batch(self, velocities: Mapping[str, tuple[float, float]], steps: int) -> dict[str, Batch]:
         """Take ``steps`` (2 or more) physics steps under velocities (v [m/s], omega [rad/s]) by role.
 
-        Returns the motion of every robot since the batch before, one entry a step.
+        Returns what every robot did since the batch before.
 
         Raises:
             GazeboError: the server does not answer, or has lost a step.
@@ -78,8 +86,9 @@ class Stepper:
         self._go(steps - 1)
         self._go(1)
         self._wait(self._complete, "the robots' velocities do not come")
-        taken = {role: data for role, data in self._data.items()}
+        taken = {role: Batch(data, self._scans.get(role)) for role, data in self._data.items()}
         self._data = {role: [] for role in self._roles}
+        self._scans = {}
         return taken
 
     def _complete(self) -> bool:
@@ -106,8 +115,12 @@ class Stepper:
     def _on_stats(self, data: bytes) -> None:
         self._time_ns = max(self._time_ns, messages.stats_time_ns(data))
 
-    def _on_scan(self, data: bytes) -> None:
-        self._time_ns = max(self._time_ns, messages.scan_time_ns(data))
+    def _scanner(self, role: str) -> Callable[[bytes], None]:
+        def scan(data: bytes) -> None:
+            self._scans[role] = messages.pose_scan(data)
+            self._time_ns = max(self._time_ns, self._scans[role].time_ns)
+
+        return scan
 
     def _listener(self, role: str) -> Callable[[bytes], None]:
         def listen(data: bytes) -> None:
