@@ -86,7 +86,8 @@ def main(file: str, words: Sequence[str]) -> int:
         nodes: list[NodeRecord] = module.records(arguments)
         check_startable(nodes)
         # Last: a run that is refused moves no earlier one aside.
-        prepare(out)
+        if arguments.record or arguments.ON_ONE_MACHINE:
+            prepare(out)
     except ConfigurationError as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False)
         return REFUSED
