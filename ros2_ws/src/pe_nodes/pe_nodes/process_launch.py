@@ -47,6 +47,7 @@ MODULES = {
     "fault_injector": "pe_nodes.fault_injector_node",
     "referee": "pe_nodes.referee_node",
     "emulated_robot": "pe_nodes.emulated_robot_node",
+    "gazebo_sim": "pe_gazebo.gazebo_sim_node",
 }
 
 
