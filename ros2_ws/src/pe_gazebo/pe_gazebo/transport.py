@@ -145,12 +145,18 @@ class Transport:
         Raises:
             GazeboError: ``failure``, after ``timeout`` [s].
         """
+        if not self.comes(condition, timeout):
+            raise GazeboError(f"Gazebo: {failure} (waited {timeout:g} s)")
+
+    def comes(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Receive until ``condition`` holds; False where it does not within ``timeout`` [s]."""
         end = time.monotonic() + timeout
         while not condition():
             left = end - time.monotonic()
             if left <= 0.0:
-                raise GazeboError(f"Gazebo: {failure} (waited {timeout:g} s)")
+                return False
             self.pump(left)
+        return True
 
     def pump(self, timeout: float) -> None:
         """Receive what is there, waiting up to ``timeout`` [s] for the first of it."""
