@@ -107,7 +107,9 @@ class GazeboBodies:
             self.close()
             raise
 
-    def follow(self, executed: Sequence[tuple[float, float]] | NDArray[np.float64], duration: float) -> NDArray[np.float64]:
+    def follow(
+        self, executed: Sequence[tuple[float, float]] | NDArray[np.float64], duration: float
+    ) -> NDArray[np.float64]:
         """Advance one control period under executed commands (v, omega) of both robots; returns ``states``.
 
         Raises:
