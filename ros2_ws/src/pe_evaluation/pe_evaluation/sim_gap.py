@@ -114,7 +114,8 @@ def markdown(plan: Plan, found: Sequence[Gap]) -> str:
         used = "-" if gap.intervention_rate is None else f"{gap.intervention_rate:.4f}"
         lines.append(
             f"| {gap.title} | {gap.evader} | {gap.simulator} | {100 * gap.captured:.1f} % | {change} | {time} "
-            f"| {apart} | {gap.violating_episodes} ({gap.violating_own}) | {gap.margin_min_m:.3f} | {used} | {gap.infeasible} |"
+            f"| {apart} | {gap.violating_episodes} ({gap.violating_own}) | {gap.margin_min_m:.3f} | {used} "
+            f"| {gap.infeasible} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -127,9 +128,13 @@ def run(request: Request, simulators: Mapping[str, Simulator]) -> int:
     Raises:
         ConfigurationError: something in the request is not allowed, or a folder holds another comparison.
     """
-    plan = load_plan(request.plan, request.episodes, request.seeds).narrowed(request.approaches, request.evaders)
+    plan = load_plan(request.plan, request.episodes, request.seeds).narrowed(
+        request.approaches, request.evaders
+    )
     if plan.randomised is not None:
-        raise ConfigurationError(f"plan '{plan.name}': is randomised: allowed: one that is not, such as gazebo")
+        raise ConfigurationError(
+            f"plan '{plan.name}': is randomised: allowed: one that is not, such as gazebo"
+        )
     console = Console(stderr=True)
     rows: dict[str, list[Row]] = {}
     every: dict[str, Simulator | None] = {ARENA: None, **simulators}

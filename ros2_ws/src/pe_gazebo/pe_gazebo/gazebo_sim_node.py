@@ -26,7 +26,9 @@ GAZEBO_FAILED = 5
 class GazeboSettings(SimSettings):
     """Parameters of the arena simulator, and how Gazebo's world behaves."""
 
-    physics: str = quantity("nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path")
+    physics: str = quantity(
+        "nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path"
+    )
 
 
 class GazeboSimNode(ArenaSimNode):

@@ -21,7 +21,9 @@ from pe_nodes.launch_arguments import LaunchArguments
 class GazeboArguments(LaunchArguments):
     """What ``name:=value`` may say."""
 
-    physics: str = quantity("nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path")
+    physics: str = quantity(
+        "nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path"
+    )
 
     NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
         **LaunchArguments.NAMED,

@@ -91,7 +91,9 @@ class GazeboBodies:
         self._pieces = 1 if all(drive.instant for drive in self._drives) else PIECES
         self._steps = physics.steps_in(period / self._pieces)
         if self._steps < 2:
-            raise ConfigurationError(f"physics {physics.name}: step = {physics.step!r}: allowed: at most half a piece")
+            raise ConfigurationError(
+                f"physics {physics.name}: step = {physics.step!r}: allowed: at most half a piece"
+            )
         self._tracks = [
             Track(role, pose, physics.step, centre_of_mass(robot))
             for role, pose, robot in zip(ROLES, (layout.pursuer, layout.evader), robots, strict=True)
@@ -116,7 +118,9 @@ class GazeboBodies:
             GazeboError: the server is gone or has lost a step.
         """
         if abs(duration - self._period) > 1e-9:
-            raise GazeboError(f"Gazebo: a step of {duration:g} s: allowed: the control period, {self._period:g} s")
+            raise GazeboError(
+                f"Gazebo: a step of {duration:g} s: allowed: the control period, {self._period:g} s"
+            )
         for drive, command in zip(self._drives, executed, strict=True):
             drive.take((float(command[0]), float(command[1])))
         piece = self._period / self._pieces

@@ -91,7 +91,9 @@ class Server:
             self._transport = self._connect(port, begin + timeout)
             # A subscription or an advertisement that comes before the world is there is lost now and then.
             stats, left = f"/gazebo/{name}/world_stats", begin + timeout - time.monotonic()
-            self._transport.until(lambda: self._alive() and self.transport.publishes(stats), left, "no world came up")
+            self._transport.until(
+                lambda: self._alive() and self.transport.publishes(stats), left, "no world came up"
+            )
         except GazeboError as error:
             raise GazeboError(f"{error}; {self.last_words()}") from error
 

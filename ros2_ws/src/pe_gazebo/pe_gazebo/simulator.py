@@ -28,13 +28,21 @@ class GazeboSimulator:
             ConfigurationError: there is no such setting, or Gazebo is not installed.
         """
         if not installation.installed():
-            raise ConfigurationError(f"Gazebo is not installed in {installation.prefix()}; run: {installation.REMEDY}")
+            raise ConfigurationError(
+                f"Gazebo is not installed in {installation.prefix()}; run: {installation.REMEDY}"
+            )
         return cls(load_physics(physics))
 
-    def bodies(self, layout: Layout, config: ArenaConfig, robots: tuple[RobotModel, RobotModel]) -> GazeboBodies:
+    def bodies(
+        self, layout: Layout, config: ArenaConfig, robots: tuple[RobotModel, RobotModel]
+    ) -> GazeboBodies:
         """Both robots at rest where ``layout`` says, in a world of their own."""
         return GazeboBodies(layout, robots, self.physics, config.dt)
 
     def identity(self) -> dict[str, Any]:
         """Name, version and settings."""
-        return {"name": "gazebo", "version": installation.VERSION, "physics": dataclasses.asdict(self.physics)}
+        return {
+            "name": "gazebo",
+            "version": installation.VERSION,
+            "physics": dataclasses.asdict(self.physics),
+        }

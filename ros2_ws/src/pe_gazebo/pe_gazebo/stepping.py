@@ -70,7 +70,9 @@ class Stepper:
             self._transport.advertise(topic, messages.POSE)
         said = [self._control, self._request, *self._velocity.values()]
         self._wait(lambda: all(map(self._transport.has_subscriber, said)), "nobody takes velocities")
-        self._wait(lambda: all(map(self._transport.is_subscribed, heard)), "the robots' topics do not come up")
+        self._wait(
+            lambda: all(map(self._transport.is_subscribed, heard)), "the robots' topics do not come up"
+        )
         # One step before the batches begin, so that the pose sensor's turn comes one step before a batch ends.
         self._answer()
         self._go(1)

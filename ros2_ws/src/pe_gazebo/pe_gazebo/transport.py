@@ -56,7 +56,9 @@ class _Frames:
             except ValueError:
                 size = -1
             if not 0 <= size <= _FRAME_MOST:
-                raise GazeboError(f"Gazebo's transport: {bytes(self._kept[:_HEADER])!r} is no length of a frame")
+                raise GazeboError(
+                    f"Gazebo's transport: {bytes(self._kept[:_HEADER])!r} is no length of a frame"
+                )
             if len(self._kept) < _HEADER + size:
                 break
             payloads.append(bytes(self._kept[_HEADER : _HEADER + size]))
@@ -239,7 +241,11 @@ class Transport:
 
     def _open(self, publisher: Publisher) -> None:
         """Connect to a publisher of a subscribed topic, once: the master may name it more than once."""
-        if publisher.topic not in self._handlers or publisher in self._connected or publisher.port == self._port:
+        if (
+            publisher.topic not in self._handlers
+            or publisher in self._connected
+            or publisher.port == self._port
+        ):
             return
         kind, handler = self._handlers[publisher.topic]
         connection = self._connect(publisher.port, CONNECT_TIMEOUT, publisher.host)
