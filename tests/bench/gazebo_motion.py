@@ -8,7 +8,7 @@ has turned, and the distance from where the ideal unicycle is.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ class Drives:
     def _scan(role: str) -> str:
         return f"/gazebo/{WORLD}/{role}/base_link/{POSE_SENSOR}/scan"
 
-    def _keep(self, role: str):  # type: ignore[no-untyped-def]
+    def _keep(self, role: str) -> Callable[[bytes], None]:
         return lambda data: self._scans[role].append(messages.pose_scan(data))
 
     def step(self, v: float, omega: float) -> list[PoseScan]:
