@@ -1,4 +1,4 @@
-"""Robots in a real gzserver: near the ideal unicycle on the nominal floor, further off on others, stopped by their disc."""
+"""Robots in a real gzserver: nearly ideal on the nominal floor, further off on others, stopped by their disc."""
 
 from __future__ import annotations
 
