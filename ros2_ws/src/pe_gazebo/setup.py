@@ -17,4 +17,9 @@ setup(
     maintainer_email="maintainers@example.org",
     description="Gazebo worlds, models and bridge of the pursuit-evasion game",
     license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "gazebo_sim = pe_gazebo.gazebo_sim_node:main",
+        ],
+    },
 )

@@ -9,6 +9,8 @@ one exact arc.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -128,6 +130,23 @@ def stopping_pose(state: NDArray[np.float64], lag: float, out: NDArray[np.float6
     out[0], out[1], out[2] = arc_step(state[0], state[1], state[2], state[3], state[4], lag)
     out[3] = state[3]
     out[4] = state[4]
+
+
+class Bodies(Protocol):
+    """Both robots of one episode, moved by somebody else than :class:`Plant`, such as a physics engine.
+
+    ``states`` is (2, 5): pursuer and evader, (x, y, theta, v, omega), true.
+    """
+
+    states: NDArray[np.float64]
+
+    def follow(
+        self, executed: Sequence[tuple[float, float]] | NDArray[np.float64], duration: float
+    ) -> NDArray[np.float64]:
+        """Advance ``duration`` [s] under what the firmware has made of both commands; returns ``states``."""
+
+    def close(self) -> None:
+        """The episode is over."""
 
 
 class Plant:

@@ -55,6 +55,11 @@ def drive(role: str, robot: RobotModel, physics: Physics, *sensors: Element) -> 
     return [_base(robot, body, physics, tint, sensors), *wheels]
 
 
+def centre_of_mass(robot: RobotModel) -> float:
+    """Where the centre of mass of the base lies ahead of the axle [m]."""
+    return -_MASS_BEHIND * robot.radius
+
+
 def contact_of(physics: Physics, bits: int) -> Element:
     """How a shape behaves where it is touched."""
     depth, speed = (
@@ -73,7 +78,7 @@ def _base(
 ) -> Element:
     mass, height = body.mass - 2.0 * body.wheel_mass, body.height - body.clearance
     # The weight lies low, as batteries and motors do: at the height of the axle.
-    place = pose(-_MASS_BEHIND * robot.radius, 0.0, body.wheel_radius)
+    place = pose(centre_of_mass(robot), 0.0, body.wheel_radius)
     disc, at = cylinder(robot.radius, height), pose(0.0, 0.0, body.clearance + height / 2.0)
     caster_at = pose(-_CASTER_BEHIND * robot.radius, 0.0, physics.caster_radius)
     return element(

@@ -21,6 +21,7 @@ from pe_gazebo.sdf import document, element, pose
 
 WORLD = "pursuit"
 POSE_SENSOR = "pose"
+MOTION_SENSOR = "motion"
 SDF_VERSION = "1.6"
 
 
@@ -84,7 +85,7 @@ def _robot(
     role: str, robot: RobotModel, layout: Layout, physics: Physics, period: float, lidar: Lidar | None
 ) -> Element:
     x, y, yaw = (float(value) for value in getattr(layout, role))
-    sensors = [_pose_sensor(period)]
+    sensors = [_pose_sensor(period), _motion_sensor()]
     if lidar is not None:
         sensors.append(lidar.classic(robot))
     # The plugin's left joint goes faster for a positive turn rate, which is the right one by REP 103.
@@ -93,6 +94,13 @@ def _robot(
         name=f"{role}_drive", filename="libDiffDrivePlugin.so",
     )  # fmt: skip
     return element("model", pose(x, y, yaw=yaw), *drive(role, robot, physics, *sensors), plugin, name=role)
+
+
+def _motion_sensor() -> Element:
+    """With it the world publishes the velocity of the base at every physics step (``~/<role>::base_link``)."""
+    return element(
+        "sensor", element("always_on", True), element("update_rate", 1.0), name=MOTION_SENSOR, type="imu"
+    )  # fmt: skip
 
 
 def _pose_sensor(period: float) -> Element:

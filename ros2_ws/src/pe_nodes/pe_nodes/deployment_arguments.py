@@ -10,7 +10,7 @@ from pe_core.config import ConfigurationError, quantity
 from pe_core.paths import BOUNDARY, boundary_names, bundle_names, config_names
 from pe_core.roles import ROLES
 from pe_nodes.deployment_settings import MOCAP_TOPIC, TRUTH
-from pe_nodes.settings import DRIVER_TOPIC
+from pe_nodes.settings import DEVICES, DRIVER_TOPIC, NOISE
 from pe_safety.parameters import check_mechanism
 
 LOCALISATION = ("odom", "amcl", "mocap", "apriltag")
@@ -144,6 +144,9 @@ class ArenaArguments:
     seed: int = quantity(0, low=0, high=2_147_483_647, description="seed of layouts")
     scenario: str = quantity("random", description="scenario, config/scenarios/<name>.yaml or a path")
     arena: str = quantity("auto", description="arena, config/arena/<name>.yaml or a path; auto: the robot's own")
+    max_time: float = quantity(
+        0.0, unit="s", low=0.0, high=3600.0, description="longest episode; 0: as the arena has it"
+    )
     robot: str = quantity("turtlebot3_burger", description="robot profile of the pursuer")
     opponent: str = quantity("auto", description="robot profile of the evader; auto: the same")
     speed_ratio: float = quantity(1.0, low=0.1, high=3.0, description="evader's speed over the pursuer's")
@@ -205,3 +208,47 @@ class ArenaArguments:
     def opponent_robot(self) -> str:
         """The profile that ``opponent`` stands for."""
         return self.robot if self.opponent == "auto" else self.opponent
+
+
+@dataclasses.dataclass(frozen=True)
+class EmulatedArguments:
+    """What ``emulated_robot.launch.py`` may be told; the robot begins at its start of a scenario."""
+
+    role: str = quantity("pursuer", choices=ROLES, description="which of the two robots this is")
+    namespace: str = quantity("auto", description="namespace of this robot; auto: its role")
+    robot: str = quantity("turtlebot3_burger", description="robot profile, config/robots/<name>.yaml or a path")
+    opponent: str = quantity("auto", description="robot profile of the opponent; auto: the same")
+    arena: str = quantity("auto", description="arena, config/arena/<name>.yaml or a path; auto: the robot's own")
+    scenario: str = quantity("random", description="scenario, config/scenarios/<name>.yaml or a path")
+    seed: int = quantity(0, low=0, high=2_147_483_647, description="seed of layouts")
+    episode: int = quantity(0, low=0, high=1_000_000, description="index of the episode whose start is meant")
+    device: str = quantity(
+        "auto", choices=("auto", *DEVICES), description="whose habits the base has; auto: those of the robot"
+    )
+    noise: str = quantity("none", choices=NOISE, description="noise of odometry")
+    stamped_cmd_vel: bool = quantity(True, description="the driver takes TwistStamped (Jazzy), not Twist")
+    driver_topic: str = quantity(DRIVER_TOPIC, description="what the driver listens to")
+    clock_offset: float = quantity(
+        0.0, unit="s", low=-60.0, high=60.0, description="by how much its clock is ahead of the others'"
+    )
+    log_level: str = quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of the node")
+
+    # Nothing is recorded.
+    out: ClassVar[str] = ""
+    record: ClassVar[bool] = False
+    LAST: ClassVar[str] = ""
+    ON_ONE_MACHINE: ClassVar[bool] = False
+    REPORTED: ClassVar[bool] = False
+    NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
+        "robot": lambda: config_names("robots"),
+        "opponent": lambda: ["auto", *config_names("robots")],
+        "arena": lambda: ["auto", *config_names("arena")],
+        "scenario": lambda: config_names("scenarios"),
+    }
+
+    @property
+    def base(self) -> str:
+        """The device that ``device`` stands for."""
+        if self.device != "auto":
+            return self.device
+        return {"turtlebot3": "turtlebot3", "turtlebot4": "create3"}.get(self.robot.partition("_")[0], "ideal")

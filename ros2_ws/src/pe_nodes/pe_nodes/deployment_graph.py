@@ -16,9 +16,11 @@ from pe_core.roles import ROLES
 from pe_core.rules import check_game
 from pe_core.scenario import load_scenario, sample_layout
 from pe_nodes.arena_game import usual_deviations
-from pe_nodes.deployment_arguments import POSES, REFEREE, ArenaArguments, RobotArguments
+from pe_nodes.deployment_arguments import POSES, REFEREE, ArenaArguments, EmulatedArguments, RobotArguments
+from pe_nodes.devices import make_device
 from pe_nodes.graph import ODOMETRY, POSE, RECORDER, STATUS, WATCHDOG_TIMEOUT, NodeRecord
 from pe_nodes.manifest import manifest
+from pe_nodes.refereeing import with_time
 from pe_nodes.robot_models import scaled
 from pe_nodes.settings import DRIVER_TOPIC
 from pe_safety.budget import usual_margin
@@ -92,7 +94,7 @@ def arena_records(arguments: ArenaArguments) -> list[NodeRecord]:
         ConfigurationError: an argument is refused.
     """
     name = arena_of(arguments.arena, arguments.robot)
-    arena, scenario = load_arena(name), load_scenario(arguments.scenario)
+    arena, scenario = with_time(load_arena(name), arguments.max_time), load_scenario(arguments.scenario)
     robots = _models(arguments.robot, arguments.opponent_robot, arguments.speed_ratio, "pursuer")
     check_game(arena, *robots)
     sample_layout(scenario, arena, *robots, arguments.seed, arguments.first_episode)
@@ -103,6 +105,7 @@ def arena_records(arguments: ArenaArguments) -> list[NodeRecord]:
         "episodes": arguments.episodes,
         "first_episode": arguments.first_episode,
         "seed": arguments.seed,
+        "max_time": arguments.max_time,
         "scenario": arguments.scenario,
         "arena": name,
         "pursuer_robot": arguments.robot,
@@ -122,6 +125,39 @@ def arena_records(arguments: ArenaArguments) -> list[NodeRecord]:
     if arguments.record:
         nodes.insert(0, _arena_recorder(arguments, name, robots))
     return nodes
+
+
+def emulated_records(arguments: EmulatedArguments) -> list[NodeRecord]:
+    """One emulated robot, at its start of the scenario.
+
+    Raises:
+        ConfigurationError: an argument is refused.
+    """
+    namespace = arguments.role if arguments.namespace == "auto" else arguments.namespace.strip("/")
+    opponent = arguments.robot if arguments.opponent == "auto" else arguments.opponent
+    own, rival = load_robot(arguments.robot), load_robot(opponent)
+    make_device(arguments.base, own)
+    arena = load_arena(arena_of(arguments.arena, arguments.robot))
+    robots = (own, rival) if arguments.role == "pursuer" else (rival, own)
+    layout = sample_layout(load_scenario(arguments.scenario), arena, *robots, arguments.seed, arguments.episode)
+    x, y, heading = (float(value) for value in getattr(layout, arguments.role))
+    prefix = f"{namespace}/" if arguments.base == "turtlebot3" else ""
+    parameters = {
+        "robot": arguments.robot,
+        "device": arguments.base,
+        "x": x,
+        "y": y,
+        "heading": heading,
+        "noise": arguments.noise,
+        "stamped_cmd_vel": arguments.stamped_cmd_vel,
+        "clock_offset": arguments.clock_offset,
+        "odom_frame": f"{prefix}odom",
+        "base_frame": f"{prefix}base_link",
+    }
+    remappings = {"cmd_vel": arguments.driver_topic} if arguments.driver_topic != "cmd_vel" else {}
+    if not prefix:
+        remappings["/tf"] = "tf"
+    return [NodeRecord("pe_nodes", "emulated_robot", "emulated_robot", f"/{namespace}", parameters, remappings)]
 
 
 def _models(robot: str, opponent: str, ratio: float, role: str) -> tuple[RobotModel, RobotModel]:
@@ -255,11 +291,14 @@ def _arena_recorder(arguments: ArenaArguments, arena: str, robots: tuple[RobotMo
             mine.append(f"/{role}/{arguments.truth_topic} {POSE_STAMPED} best_effort")
         entries += mine
         remappings |= _under(role, namespace, mine)
+    identity = manifest(arguments, arena, arguments.speed_ratio, robots)
+    # Robots, not a simulation: what the configuration of one does not say.
+    identity |= {"deployment": {key: getattr(arguments, key) for key in ("localisation", "truth", "max_time")}}
     parameters = {
         "out": str(Path(arguments.out)),
         "topics": entries,
         "bag_size": arguments.bag_size,
-        "manifest": json.dumps(manifest(arguments, arena, arguments.speed_ratio, robots)),
+        "manifest": json.dumps(identity),
         "use_sim_time": arguments.use_sim_time,
     }
     return NodeRecord("pe_nodes", RECORDER, RECORDER, "/", parameters, remappings)

@@ -18,6 +18,9 @@ class RefereeSettings:
     episodes: int = quantity(1, low=1, high=1_000_000, description="episodes to play, then the node ends")
     first_episode: int = quantity(0, low=0, high=1_000_000, description="index of the first episode")
     seed: int = quantity(0, low=0, high=2_147_483_647, description="seed of layouts")
+    max_time: float = quantity(
+        0.0, unit="s", low=0.0, high=3600.0, description="longest episode; 0: as the arena has it"
+    )
     scenario: str = quantity("random", description="scenario, config/scenarios/<name>.yaml or a path")
     arena: str = quantity("turtlebot3", description="arena, config/arena/<name>.yaml or a path")
     pursuer_robot: str = quantity("turtlebot3_burger", description="robot profile of the pursuer")
@@ -70,7 +73,7 @@ class EmulatedRobotSettings:
         0.0, unit="s", low=-60.0, high=60.0, description="by how much this robot's clock is ahead of the others'"
     )
     stamped_cmd_vel: bool = quantity(True, description="the driver takes TwistStamped (Jazzy), not Twist")
-    mocap: bool = quantity(True, description="a tracker publishes the true pose on mocap/pose, 100 Hz at most")
+    mocap: bool = quantity(True, description="a tracker publishes the true pose on mocap/pose, 50 Hz")
     map_frame: str = quantity("map", description="frame of the tracker's poses")
     odom_frame: str = quantity("odom", description="frame of odometry")
     base_frame: str = quantity("base_link", description="frame of the robot's body")

@@ -37,6 +37,7 @@ from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import scaled
 from pe_nodes.transforms import TransformPublisher
 
+MOCAP_EVERY = 2
 CATCH_UP = 0.5
 """A machine that stood still for longer [s] has lost that time; less is caught up with."""
 
@@ -61,7 +62,7 @@ class EmulatedRobotNode(GameNode):
         self._read = self._plant.state.copy()
         self._time = self._read_at = 0.0
         self._begun = time.monotonic()
-        self._heard = 0
+        self._heard = self._turn = 0
         self._odometry = Odometry(child_frame_id=settings.base_frame)
         self._odometry.header.frame_id = settings.odom_frame
         if not device.zero_covariance:
@@ -97,7 +98,8 @@ class EmulatedRobotNode(GameNode):
             self._time += dt
             if self._time - self._read_at >= self._period - 0.5 * dt:
                 self._publish_odometry()
-        if self._mocap is not None:
+        self._turn += 1
+        if self._mocap is not None and self._turn % MOCAP_EVERY == 0:
             x, y, theta = self._plant.state[:3]
             set_stamp(self._pose.header.stamp, self._stamp())
             set_pose(self._pose.pose, x, y, theta)

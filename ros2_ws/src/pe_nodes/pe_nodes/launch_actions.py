@@ -47,7 +47,8 @@ def _actions(context: Any, kind: type[Arguments], records: Callable[[Any], Seque
     given_out, out = arguments.out, Path(arguments.out).expanduser().resolve()
     nodes = records(launch_arguments.with_out(arguments, out))
     # Last: a run that is refused moves no earlier one aside.
-    prepare(given_out)
+    if arguments.record or kind.ON_ONE_MACHINE:
+        prepare(given_out)
     actions = [SetEnvironmentVariable(name, value) for name, value in environment_of(nodes).items()]
     for record in nodes:
         action = Node(

@@ -181,5 +181,7 @@ def _names(kind: type[Arguments]) -> str:
 
 
 def with_out(arguments: T, out: Path) -> T:
-    """The same arguments with the prepared, absolute directory of the run."""
+    """The same arguments with the prepared, absolute directory of the run, where they have one."""
+    if "out" not in quantities(type(arguments)):
+        return arguments
     return dataclasses.replace(arguments, out=str(out))

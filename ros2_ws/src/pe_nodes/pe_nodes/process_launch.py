@@ -47,6 +47,7 @@ MODULES = {
     "fault_injector": "pe_nodes.fault_injector_node",
     "referee": "pe_nodes.referee_node",
     "emulated_robot": "pe_nodes.emulated_robot_node",
+    "gazebo_sim": "pe_gazebo.gazebo_sim_node",
 }
 
 
@@ -86,7 +87,8 @@ def main(file: str, words: Sequence[str]) -> int:
         nodes: list[NodeRecord] = module.records(arguments)
         check_startable(nodes)
         # Last: a run that is refused moves no earlier one aside.
-        prepare(out)
+        if arguments.record or arguments.ON_ONE_MACHINE:
+            prepare(out)
     except ConfigurationError as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False)
         return REFUSED

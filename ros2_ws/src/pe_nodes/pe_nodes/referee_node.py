@@ -39,11 +39,11 @@ from pe_nodes.markers import MarkerPublisher
 from pe_nodes.messages import odometry_values, stamp_ns, yaw_of
 from pe_nodes.node_process import run_process
 from pe_nodes.referee_topics import RobotTopics
-from pe_nodes.refereeing import Hearing, Match, PoseTrack, Word, off_start
+from pe_nodes.refereeing import Hearing, Match, PoseTrack, off_start, with_time
 from pe_nodes.robot_models import scaled
 from pe_nodes.sim_progress import RUNNING, Progress
 
-TICK = 0.02
+TICK = 0.04
 SAY = 2.0
 HOLD = 1.0
 """Time [s] between two episodes, for the last one's messages to arrive."""
@@ -58,13 +58,16 @@ class RefereeNode(GameNode):
     def setup(self, settings: RefereeSettings) -> None:
         self.settings = settings
         self.linger = 0.5
-        self._arena, self._scenario = load_arena(settings.arena), load_scenario(settings.scenario)
+        self._arena = with_time(load_arena(settings.arena), settings.max_time)
+        self._scenario = load_scenario(settings.scenario)
         pursuer, evader = load_robot(settings.pursuer_robot), load_robot(settings.evader_robot)
         self._robots = (pursuer, scaled(evader, settings.speed_ratio))
         check_game(self._arena, *self._robots)
         self._names = (settings.pursuer_namespace.strip("/"), settings.evader_namespace.strip("/"))
         self._bundles = (settings.pursuer_bundle, settings.evader_bundle)
         self._index, self._begin_at = settings.first_episode, 0.0
+        # Judged once here, so that nothing is compiled in the first step of an episode.
+        self._make_match().judge(np.zeros(5), np.full(5, 50.0))
         self._match = self._make_match()
         self._tracks = (PoseTrack(), PoseTrack())
         self._topics = tuple(RobotTopics(self, settings, name) for name in self._names)
@@ -73,9 +76,8 @@ class RefereeNode(GameNode):
         self._said, self._shown = "", 0.0
         for name, track in zip(self._names, self._tracks, strict=True):
             if settings.truth == "mocap":
-                self.create_subscription(
-                    PoseStamped, f"/{name}/{settings.truth_topic}", partial(self._on_pose, track), qos.SENSOR
-                )
+                topic = f"/{name}/{settings.truth_topic}"
+                self.create_subscription(PoseStamped, topic, partial(self._on_pose, track), qos.SENSOR)
             else:
                 self.create_subscription(Odometry, f"/{name}/state", partial(self._on_state, track), qos.STATE)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.EVENT)
@@ -108,16 +110,13 @@ class RefereeNode(GameNode):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self._progress.on_diagnostics(message)
-        for status in message.status:
-            values = {pair.key: pair.value for pair in status.values}
-            word = Word(time.monotonic(), int.from_bytes(status.level, "little"), status.message, values)
-            self._hearing.words[status.name] = word
+        self._hearing.hear(message.status, time.monotonic())
 
     def _on_placed(self, _: Any, response: Trigger.Response) -> Trigger.Response:
         if self._playing:
             response.success, response.message = False, "refused: an episode is being played"
             return response
-        layout, now = self._match.layout, int(self.get_clock().now().nanoseconds)
+        layout, now = self._match.layout, self.clock_ns()
         for topics, pose in zip(self._topics, (layout.pursuer, layout.evader), strict=True):
             topics.publish_initial(now, pose)
         if self.settings.truth == "state":
@@ -134,10 +133,9 @@ class RefereeNode(GameNode):
     # -- before an episode --------------------------------------------------------------------------------
 
     def _announce(self) -> None:
-        layout, now = self._match.layout, int(self.get_clock().now().nanoseconds)
+        layout = self._match.layout
         self._placed = not self.settings.placed_by_hand
-        poses = (layout.pursuer, layout.evader)
-        self.episode = self._make_episode(now, poses)
+        self.episode = self._make_episode(self.clock_ns(), (layout.pursuer, layout.evader))
         self._next.publish(String(data=json.dumps(self.episode.announcement())))
 
     def _make_episode(self, start_ns: int, poses: Sequence[NDArray[np.float64]]) -> Episode:
@@ -151,15 +149,14 @@ class RefereeNode(GameNode):
         settings, found = self.settings, []
         if self._stop.pressed:
             found.append("emergency stop; ~/release lets it go")
-        ros_now, layout = int(self.get_clock().now().nanoseconds), self._match.layout
+        ros_now, layout = self.clock_ns(), self._match.layout
         starts = (layout.pursuer, layout.evader)
+        tolerances = (settings.start_tolerance, settings.start_heading_tolerance)
         for name, track, start, bundle in zip(self._names, self._tracks, starts, self._bundles, strict=True):
             pose = track.newest()
             if pose is None or (ros_now - track.newest_ns) / 1e9 > settings.truth_timeout:
                 found.append(f"no pose of {name}")
-            elif self._placed and (
-                off := off_start(pose, start, settings.start_tolerance, settings.start_heading_tolerance)
-            ):
+            elif self._placed and (off := off_start(pose, start, *tolerances)):
                 found.append(f"{name} {off}")
             found += self._hearing.unready(name, bundle, now)
         if not self._placed:
@@ -174,7 +171,7 @@ class RefereeNode(GameNode):
             self.get_logger().info(f"waiting: {text}" if text else "both robots are ready")
         if found:
             return
-        start = int(self.get_clock().now().nanoseconds)
+        start = self.clock_ns()
         poses = [pose for track in self._tracks if (pose := track.newest()) is not None]
         self.episode = self._make_episode(start, poses)
         self._playing = True
@@ -184,7 +181,7 @@ class RefereeNode(GameNode):
 
     def _tick(self) -> None:
         now = time.monotonic()
-        if not self.active:
+        if not self.active or self._index >= self.settings.first_episode + self.settings.episodes:
             return
         if self._playing:
             self._play(now)
@@ -194,7 +191,7 @@ class RefereeNode(GameNode):
                 self._announce()
             self._wait(now)
         states = tuple(track.newest() for track in self._tracks)
-        self._markers.draw(now, int(self.get_clock().now().nanoseconds), self._match.layout, self._robots, states)
+        self._markers.draw(now, self.clock_ns(), self._match.layout, self._robots, states)
 
     def _play(self, now: float) -> None:
         episode, match = self.episode, self._match
@@ -212,7 +209,7 @@ class RefereeNode(GameNode):
             if outcome is not Outcome.RUNNING:
                 self._finish(outcome.name.lower())
                 return
-        behind = (int(self.get_clock().now().nanoseconds) - episode.stamp_of(match.step + 1)) / 1e9
+        behind = (self.clock_ns() - episode.stamp_of(match.step + 1)) / 1e9
         if behind > self.settings.truth_timeout:
             self._finish("interrupted", f"no poses of both robots for {behind:.2f} s")
         elif halted := self._hearing.halted(self._names, episode_age=behind + match.steps * episode.dt):

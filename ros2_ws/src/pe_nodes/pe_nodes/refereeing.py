@@ -24,6 +24,11 @@ GAP_MOST = 0.25
 """Longest time [s] between two poses over which one is interpolated: longer, and nobody knows where the robot was."""
 
 
+def with_time(arena: ArenaConfig, max_time: float) -> ArenaConfig:
+    """The arena with episodes of at most ``max_time`` [s]; unchanged where that is 0."""
+    return dataclasses.replace(arena, max_time=max_time) if max_time > 0.0 else arena
+
+
 class PoseTrack:
     """Stamped poses of one robot, and where it was at an instant between two of them."""
 
@@ -189,6 +194,12 @@ class Hearing:
 
     silence: float = 3.0
     words: dict[str, Word] = dataclasses.field(default_factory=dict)
+
+    def hear(self, statuses: Sequence[Any], now: float) -> None:
+        """Take diagnostic_msgs/DiagnosticStatus at ``now`` [s]."""
+        for status in statuses:
+            values = {pair.key: pair.value for pair in status.values}
+            self.words[status.name] = Word(now, int.from_bytes(status.level, "little"), status.message, values)
 
     def missing(self, names: Sequence[str], now: float) -> list[str]:
         """Those of ``names`` that said nothing for ``silence`` [s]."""
