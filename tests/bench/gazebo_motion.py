@@ -8,7 +8,7 @@ has turned, and the distance from where the ideal unicycle is.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +39,6 @@ MOTIONS = {
 }
 ANSWER = 30.0
 """Longest wait [s] for one control step of the server."""
-_SETTLE = 0.003
-"""From a command to the step that uses it [s]: they come over different connections."""
 METRICS = ("ahead", "left", "turned", "off")
 
 
@@ -51,17 +49,19 @@ class Drives:
         self._server, self._steps = server, steps
         self._scans: dict[str, list[PoseScan]] = {role: [] for role in ROLES}
         transport = server.transport
-        self._control = f"/gazebo/{WORLD}/world_control"
+        root = f"/gazebo/{WORLD}"
+        self._control, self._request = f"{root}/world_control", f"{root}/request"
+        self._asked = self._answered = 0
         transport.advertise(self._control, messages.WORLD_CONTROL)
+        transport.advertise(self._request, messages.REQUEST)
+        transport.subscribe(f"{root}/response", messages.RESPONSE, self._on_response)
         for role in ROLES:
             transport.advertise(self._command(role), messages.POSE)
             transport.subscribe(self._scan(role), messages.SCAN, self._keep(role))
-        wanted = [self._control, *map(self._command, ROLES)]
+        wanted = [self._control, self._request, *map(self._command, ROLES)]
         transport.until(lambda: all(map(transport.has_subscriber, wanted)), ANSWER, "nobody takes commands")
-        transport.until(
-            lambda: all(transport.is_subscribed(self._scan(r)) for r in ROLES), ANSWER, "no scans"
-        )
-        transport.pump(0.2)
+        heard = [f"{root}/response", *map(self._scan, ROLES)]
+        transport.until(lambda: all(map(transport.is_subscribed, heard)), ANSWER, "no scans")
 
     @staticmethod
     def _command(role: str) -> str:
@@ -71,15 +71,21 @@ class Drives:
     def _scan(role: str) -> str:
         return f"/gazebo/{WORLD}/{role}/base_link/{POSE_SENSOR}/scan"
 
-    def _keep(self, role: str):  # type: ignore[no-untyped-def]
+    def _keep(self, role: str) -> Callable[[bytes], None]:
         return lambda data: self._scans[role].append(messages.pose_scan(data))
+
+    def _on_response(self, data: bytes) -> None:
+        self._answered = max(self._answered, messages.answered(data))
 
     def step(self, v: float, omega: float) -> list[PoseScan]:
         """One control period under (v, omega) [m/s, rad/s]; the poses at its end."""
         transport = self._server.transport
         for role in ROLES:
             transport.publish(self._command(role), messages.velocity(v, omega))
-        transport.pump(_SETTLE)
+        # They come over other connections than the step: an answer asked for after them says that they are there.
+        self._asked += 1
+        transport.publish(self._request, messages.request(self._asked, "physics_info"))
+        transport.until(lambda: self._answered >= self._asked, ANSWER, "a request is not answered")
         for scans in self._scans.values():
             scans.clear()
         transport.publish(self._control, messages.multi_step(self._steps))
