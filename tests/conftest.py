@@ -68,6 +68,16 @@ def _reserved_domain() -> Iterator[int]:
     raise RuntimeError(f"all ROS domains for tests are taken; see {folder}")
 
 
+@pytest.fixture(scope="session")
+def gazebo() -> Path:
+    """The folder of an installed Gazebo; a test that needs one is skipped where there is none."""
+    from pe_gazebo import installation
+
+    if not installation.installed():
+        pytest.skip(f"Gazebo is not installed in {installation.prefix()}; run: {installation.REMEDY}")
+    return installation.prefix()
+
+
 @pytest.fixture
 def ros_domain() -> Iterator[int]:
     """A ROS domain id that no other test on this machine has, in this suite or in another one beside it."""

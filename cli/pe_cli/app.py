@@ -19,7 +19,9 @@ from pe_cli import (
     falsify,
     launch,
     policy,
+    robot,
     scenarios,
+    setup,
     test,
     train,
 )
@@ -47,5 +49,7 @@ app.command("falsify")(falsify.falsify)
 app.command("bag")(bag.bag)
 app.command("bench")(bench.bench)
 app.add_typer(policy.app, name="policy")
+app.add_typer(robot.app, name="robot")
+app.add_typer(setup.app, name="setup")
 app.command("doctor")(doctor.doctor)
 app.command("test", context_settings=_PASS_ON)(test.test)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from pe_cli.simulators import ARENA, simulator_of
 from pe_cli.train import Wandb
 
 BESIDE = Path("-")
@@ -42,12 +43,19 @@ def compare(
     ] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(help="With --bags: name of a bag's approach; once for each bag, in order.", metavar="NAME"),
+        typer.Option(
+            help="With --bags: name of a bag's approach; once for each bag, in order.", metavar="NAME"
+        ),
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder of data and reports; goes on where it ended.", metavar="DIR")
     ] = Path("out/comparison"),
-    plan: Annotated[str, typer.Option(help="What is played: a name in config/comparison, or a path.")] = "default",
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            help="What is played: a name in config/comparison, or a path. Default: default, or gazebo."
+        ),
+    ] = None,
     decision: Annotated[str, typer.Option(help="Rules: a name in config/decision, or a path.")] = "default",
     approaches: Annotated[str | None, typer.Option(help="Only these of the plan, with commas.")] = None,
     evaders: Annotated[str | None, typer.Option(help="Only these of the plan, with commas.")] = None,
@@ -61,8 +69,21 @@ def compare(
         ),
     ] = None,
     wandb: Annotated[
-        Wandb, typer.Option(help="Numbers and figures for Weights & Biases (extra wandb); offline ones stay in DIR.")
+        Wandb,
+        typer.Option(
+            help="Numbers and figures for Weights & Biases (extra wandb); offline ones stay in DIR."
+        ),
     ] = Wandb.OFF,
+    simulator: Annotated[
+        str,
+        typer.Option(help="gazebo: play every episode there too, and write the gap between the simulators."),
+    ] = ARENA,
+    physics: Annotated[
+        str | None,
+        typer.Option(
+            help="With --simulator gazebo: names in config/gazebo, with commas. Default: nominal,slippery."
+        ),
+    ] = None,
 ) -> None:
     """Play every approach against every evader in the same episodes, or take recorded ones; write the decision report.
 
@@ -80,9 +101,13 @@ def compare(
         for name, value in given.items():
             if value is not None:
                 raise typer.BadParameter("is not for --bags, which play nothing", param_hint=name)
+        if simulator != ARENA or physics is not None:
+            raise typer.BadParameter("is not for --bags, which play nothing", param_hint="--simulator")
         from pe_evaluation import bags_main
 
-        asked = bags_main.BagRequest((*bags, *(more or [])), out, tuple(label or ()), plan, decision, tracking)
+        asked = bags_main.BagRequest(
+            (*bags, *(more or [])), out, tuple(label or ()), plan or "default", decision, tracking
+        )
         raise typer.Exit(bags_main.run(asked))
     if label:
         raise typer.BadParameter("is for --bags", param_hint="--label")
@@ -92,14 +117,21 @@ def compare(
         episodes=episodes,
         seeds=(*(seeds or []), *map(_seed, more or [])) or (0, 1, 2),
         out=out,
-        plan=plan,
+        plan=plan or ("default" if simulator == ARENA else simulator),
         decision=decision,
         approaches=_names(approaches),
         evaders=_names(evaders),
         workers=workers,
         tracking=tracking,
     )
-    raise typer.Exit(run(request))
+    if simulator == ARENA:
+        simulator_of(simulator, physics)
+        raise typer.Exit(run(request))
+    from pe_evaluation import sim_gap
+
+    floors = _names(physics) or ("nominal", "slippery")
+    others = {f"{simulator}-{Path(floor).stem}": simulator_of(simulator, floor) for floor in floors}
+    raise typer.Exit(sim_gap.run(request, {name: made for name, made in others.items() if made is not None}))
 
 
 def _seed(text: str) -> int:

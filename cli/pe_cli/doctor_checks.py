@@ -178,6 +178,21 @@ def colcon() -> Finding:
     return Finding("note", "colcon", "not in this environment; needed to build ros2_ws only", "./pe test brings it")
 
 
+def gazebo() -> Finding:
+    """A real gzserver, for runs in Gazebo."""
+    from pe_core.config import ConfigurationError
+    from pe_gazebo import installation
+
+    try:
+        target = installation.prefix()
+    except ConfigurationError as error:
+        return Finding("note", "Gazebo", str(error))
+    if installation.installed():
+        return Finding("ok", "Gazebo", f"{installation.VERSION} in {target}")
+    text = f"not in {target}; needed for runs in Gazebo only"
+    return Finding("note", "Gazebo", text, installation.REMEDY)
+
+
 CHECKS: tuple[Callable[[], Finding], ...] = (
     python,
     dependencies,
@@ -191,6 +206,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     git,
     launch_ros,
     colcon,
+    gazebo,
 )
 
 

@@ -85,6 +85,21 @@ def test_what_is_optional_is_a_note(monkeypatch: pytest.MonkeyPatch, check, modu
     assert check().status == "note"
 
 
+def test_gazebo_is_a_note_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PE_GAZEBO", str(tmp_path))
+    finding = doctor_checks.gazebo()
+    assert finding.status == "note" and finding.remedy == "./pe setup gazebo" and str(tmp_path) in finding.text
+
+
+def test_setup_refuses_what_it_did_not_make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PE_GAZEBO", str(tmp_path))
+    (tmp_path / "thesis.tex").touch()
+    result = CliRunner().invoke(app, ["setup", "gazebo", "--remove"])
+    assert result.exit_code == 2 and "nothing was removed" in result.output
+    result = CliRunner().invoke(app, ["setup", "gazebo", "--mirror", "nowhere"])
+    assert result.exit_code == 2 and "mirror = 'nowhere': allowed" in result.output
+
+
 def test_configuration_elsewhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from pe_core import paths
     from pe_core.config import ConfigurationError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKSPACE = REPOSITORY / "ros2_ws" / "src"
-ROS_PACKAGES = ("pe_core", "pe_safety", "pe_nodes", "pe_evaluation")
+ROS_PACKAGES = ("pe_core", "pe_safety", "pe_nodes", "pe_evaluation", "pe_gazebo")
 
 
 def package_folders() -> dict[str, Path]:

@@ -13,8 +13,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pe_safety": {"pe_core"},
     "pe_nodes": {"pe_core", "pe_safety"},
     "pe_evaluation": {"pe_core", "pe_safety"},
+    "pe_gazebo": {"pe_core", "pe_safety", "pe_nodes"},
     "training": {"pe_core", "pe_safety"},
-    "pe_cli": {"pe_core", "pe_safety", "pe_nodes", "pe_evaluation", "training"},
+    "pe_cli": {"pe_core", "pe_safety", "pe_nodes", "pe_evaluation", "pe_gazebo", "training"},
 }
 """For each of our packages, which others of ours it may import."""
 

@@ -26,6 +26,8 @@ setup(
             "watchdog = pe_nodes.watchdog_node:main",
             "evaluation_recorder = pe_nodes.evaluation_recorder_node:main",
             "fault_injector = pe_nodes.fault_injector_node:main",
+            "referee = pe_nodes.referee_node:main",
+            "emulated_robot = pe_nodes.emulated_robot_node:main",
         ],
     },
 )

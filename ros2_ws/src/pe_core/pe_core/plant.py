@@ -9,12 +9,16 @@ one exact arc.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pe_core.arena import ArenaConfig
 from pe_core.robot import ACCELERATION_MAX, DELAY, LAG, RobotModel, executed_command
+from pe_core.scenario import Layout
 from pe_core.unicycle import arc_step
 
 SUBSTEPS = 10
@@ -128,6 +132,33 @@ def stopping_pose(state: NDArray[np.float64], lag: float, out: NDArray[np.float6
     out[0], out[1], out[2] = arc_step(state[0], state[1], state[2], state[3], state[4], lag)
     out[3] = state[3]
     out[4] = state[4]
+
+
+class Bodies(Protocol):
+    """Both robots of one episode, moved by somebody else than :class:`Plant`, such as a physics engine.
+
+    ``states`` is (2, 5): pursuer and evader, (x, y, theta, v, omega), true.
+    """
+
+    states: NDArray[np.float64]
+
+    def follow(
+        self, executed: Sequence[tuple[float, float]] | NDArray[np.float64], duration: float
+    ) -> NDArray[np.float64]:
+        """Advance ``duration`` [s] under what the firmware has made of both commands; returns ``states``."""
+
+    def close(self) -> None:
+        """The episode is over."""
+
+
+class Simulator(Protocol):
+    """Makes the bodies of an episode; it may be sent to another process."""
+
+    def bodies(self, layout: Layout, config: ArenaConfig, robots: tuple[RobotModel, RobotModel]) -> Bodies:
+        """Both robots at rest where ``layout`` says; raises ConfigurationError."""
+
+    def identity(self) -> dict[str, Any]:
+        """Name, version and settings, for the identity of a run."""
 
 
 class Plant:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pe_core import ekf
 from pe_core.arena import ArenaConfig
-from pe_core.plant import Plant
+from pe_core.plant import Bodies, Plant
 from pe_core.randomness import generator
 from pe_core.robot import RobotModel
 from pe_core.rules import Outcome, body_margin, is_capture
@@ -129,6 +129,23 @@ class ArenaGame:
         self.outcome = Outcome.RUNNING
         self.min_margin = self.margin()
         self.violations = 0
+        self._bodies: Bodies | None = None
+
+    def move_by(self, bodies: Bodies) -> None:
+        """From now on ``bodies`` move, with what the devices make of commands; before the first tick.
+
+        Odometry then measures the way, for a body that has mass does not jump to a new velocity.
+        """
+        self._bodies = bodies
+        self._adopt(bodies.states)
+        self._read = [plant.state.copy() for plant in self.plants]
+        for odometer in self.odometers:
+            odometer.ideal = False
+        self.min_margin = self.margin()
+
+    def _adopt(self, states: NDArray[np.float64]) -> None:
+        for plant, state in zip(self.plants, states, strict=True):
+            plant.state[:] = state
 
     def episode(self, index: int, start_ns: int, scenario: str, speed_ratio: float) -> Episode:
         """The episode as it is announced."""
@@ -172,7 +189,9 @@ class ArenaGame:
 
     def rehearsed(self) -> ArenaGame:
         """This game, after a copy of it has played a step, so that nothing is compiled or loaded in the first one."""
+        bodies, self._bodies = self._bodies, None
         copied = copy.deepcopy(self)
+        self._bodies = bodies
         for _ in range(self.ticks_a_step):
             copied.step([(0.0, 0.0), (0.0, 0.0)])
         copied.odometers[0].absolute_pose(copied.plants[0].state)
@@ -185,8 +204,12 @@ class ArenaGame:
         now = self.ticks * self.tick
         self.ticks += 1
         due = []
-        for i, (plant, device) in enumerate(zip(self.plants, self.devices, strict=True)):
-            plant.follow(device.executed(now), self.tick)
+        executed = [device.executed(now) for device in self.devices]
+        if self._bodies is not None:
+            self._adopt(self._bodies.follow(executed, self.tick))
+        for i, plant in enumerate(self.plants):
+            if self._bodies is None:
+                plant.follow(executed[i], self.tick)
             due.append(self.ticks % self._ticks_a_reading[i] == 0)
             if due[i]:
                 self.odometers[i].step(plant.state, self._read[i], self.tick * self._ticks_a_reading[i])

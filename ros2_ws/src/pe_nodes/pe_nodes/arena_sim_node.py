@@ -46,8 +46,8 @@ NOT_READY = 3
 class ArenaSimNode(GameNode):
     """Plays ``episodes`` episodes, then ends with exit code 0."""
 
-    def __init__(self) -> None:
-        super().__init__("arena_sim", SimSettings())
+    def __init__(self, settings: SimSettings | None = None) -> None:
+        super().__init__("arena_sim", settings or SimSettings())
 
     def setup(self, settings: SimSettings) -> None:
         self.settings = settings

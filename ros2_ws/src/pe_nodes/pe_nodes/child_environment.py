@@ -13,19 +13,25 @@ from pathlib import Path
 DOMAINS = range(62, 101)
 RUN_TOKEN = "PE_RUN"
 """Environment variable that all processes of one run share, and no others."""
+LAUNCHER = "PE_LAUNCHER"
+"""Environment variable with the process id of what has launched the nodes, where that is not their parent."""
 FASTDDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
-def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def child_environment(environment: Mapping[str, str], on_one_machine: bool = True) -> dict[str, str]:
     """The environment for nodes: one domain a run, this machine only, one thread, libraries of the wheels found.
+
+    Where a run is not ``on_one_machine``, domain and range of discovery are left as the user has set them.
 
     The wheels of ROS re-execute every Python that starts without their library path, which doubles the time to
     start; setting it here avoids that.
     """
     result = dict(environment)
     result[RUN_TOKEN] = uuid.uuid4().hex
-    result.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().choice(DOMAINS)))
-    result.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    result[LAUNCHER] = str(os.getpid())
+    if on_one_machine:
+        result.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().choice(DOMAINS)))
+        result.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     result.setdefault("OMP_NUM_THREADS", "1")
     result.setdefault("PYTHONUNBUFFERED", "1")
     packages = Path(sys.prefix) / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"

@@ -22,7 +22,7 @@ from pe_nodes.child_environment import FASTDDS_PROFILES
 from pe_nodes.devices import make_device
 from pe_nodes.fault_wiring import EVENTS, Relay
 from pe_nodes.faults import Plan, load_plan
-from pe_nodes.launch_arguments import LaunchArguments
+from pe_nodes.launch_arguments import SIM, LaunchArguments
 from pe_nodes.manifest import manifest
 from pe_nodes.robot_models import scaled
 from pe_nodes.settings import DRIVER_TOPIC, ROLES
@@ -33,7 +33,6 @@ from pe_safety.parameters import load_safety
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSE = "geometry_msgs/msg/PoseWithCovarianceStamped"
 STATUS = "diagnostic_msgs/msg/DiagnosticArray"
-SIM = "arena_sim"
 RECORDER = "evaluation_recorder"
 INJECTOR = "fault_injector"
 RESPAWN_DELAY = 0.2

@@ -1,17 +1,47 @@
-"""Arguments of ``pursuit.launch.py``, declared once for both launchers; pure."""
+"""Arguments of launch files, and those of ``pursuit.launch.py``, declared once for both launchers; pure."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from pe_core.config import ConfigurationError, Quantity, convert, quantities, quantity
 from pe_core.paths import BOUNDARY, boundary_names, bundle_names, config_names
 from pe_nodes.settings import DEVICES, NOISE
 from pe_safety.parameters import check_mechanism
 
+SIM = "arena_sim"
+
+
+class Arguments(Protocol):
+    """A frozen dataclass of launch arguments, and what its kind of run is.
+
+    ``LAST`` is the node that ends a run well by ending (empty: none, it goes on until it is told to stop);
+    ``ON_ONE_MACHINE``: nobody else may hear it, so it gets a domain of its own; ``REPORTED``: a report follows.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    LAST: ClassVar[str]
+    ON_ONE_MACHINE: ClassVar[bool]
+    REPORTED: ClassVar[bool]
+    NAMED: ClassVar[dict[str, Callable[[], list[str]]]]
+
+    @property
+    def out(self) -> str:
+        """Directory of the run."""
+
+    @property
+    def record(self) -> bool:
+        """Whether a bag is recorded."""
+
+    @property
+    def log_level(self) -> str:
+        """Of every node."""
+
+
+T = TypeVar("T", bound=Arguments)
 _TRUE, _FALSE = ("true", "True", "1"), ("false", "False", "0")
 
 
@@ -54,6 +84,20 @@ class LaunchArguments:
     )
     log_level: str = quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node")
 
+    LAST: ClassVar[str] = SIM
+    ON_ONE_MACHINE: ClassVar[bool] = True
+    REPORTED: ClassVar[bool] = True
+    NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
+        "pursuer": lambda: bundle_names("pursuer"),
+        "evader": lambda: bundle_names("evader"),
+        "safety": lambda: config_names("safety"),
+        "feasibility": boundary_names,
+        "scenario": lambda: config_names("scenarios"),
+        "robot": lambda: config_names("robots"),
+        "arena": lambda: ["auto", *config_names("arena")],
+        "faults": lambda: ["none", *config_names("faults")],
+    }
+
     def __post_init__(self) -> None:
         if self.safety == "none":
             raise ConfigurationError(
@@ -81,24 +125,12 @@ class LaunchArguments:
         return self.frames == "prefixed" or (self.frames == "auto" and self.base == "turtlebot3")
 
 
-_NAMED: dict[str, Callable[[], list[str]]] = {
-    "pursuer": lambda: bundle_names("pursuer"),
-    "evader": lambda: bundle_names("evader"),
-    "safety": lambda: config_names("safety"),
-    "feasibility": boundary_names,
-    "scenario": lambda: config_names("scenarios"),
-    "robot": lambda: config_names("robots"),
-    "arena": lambda: ["auto", *config_names("arena")],
-    "faults": lambda: ["none", *config_names("faults")],
-}
-
-
 def _known_filters() -> str:
     return ", ".join(config_names("safety"))
 
 
-def parse(words: Sequence[str]) -> LaunchArguments:
-    """Arguments from ``name:=value`` words.
+def parse(words: Sequence[str], kind: type[T] = LaunchArguments) -> T:  # type: ignore[assignment]
+    """Arguments of a ``kind`` from ``name:=value`` words.
 
     Raises:
         ConfigurationError: a word has another form, a name is unknown, or a value is not allowed.
@@ -107,18 +139,18 @@ def parse(words: Sequence[str]) -> LaunchArguments:
     for word in words:
         name, separator, value = word.partition(":=")
         if not separator or not name:
-            raise ConfigurationError(f"argument '{word}': allowed: name:=value with name one of {_names()}")
+            raise ConfigurationError(f"argument '{word}': allowed: name:=value with name one of {_names(kind)}")
         given[name] = value
-    return from_texts(given)
+    return from_texts(given, kind)
 
 
-def from_texts(given: Mapping[str, str]) -> LaunchArguments:
+def from_texts(given: Mapping[str, str], kind: type[T] = LaunchArguments) -> T:  # type: ignore[assignment]
     """Arguments from texts by name; raises like :func:`parse`."""
-    declared = {field.name: field for field in dataclasses.fields(LaunchArguments)}
+    declared = {field.name: field for field in dataclasses.fields(kind)}
     values: dict[str, Any] = {}
     for name, text in given.items():
         if name not in declared:
-            raise ConfigurationError(f"argument '{name}' is unknown; known: {_names()}")
+            raise ConfigurationError(f"argument '{name}' is unknown; known: {_names(kind)}")
         field = declared[name]
         value: Any = text
         if field.type == "bool":
@@ -126,28 +158,30 @@ def from_texts(given: Mapping[str, str]) -> LaunchArguments:
                 raise ConfigurationError(f"argument: {name} = {text!r}: allowed: true, false")
             value = text in _TRUE
         values[name] = convert(field, value, "argument")
-    return LaunchArguments(**values)
+    return kind(**values)
 
 
-def table() -> list[tuple[str, str, str, str]]:
+def table(kind: type[Arguments] = LaunchArguments) -> list[tuple[str, str, str, str]]:
     """(name, default, allowed, description) of every argument."""
     rows = []
-    for field in dataclasses.fields(LaunchArguments):
-        declared: Quantity = quantities(LaunchArguments)[field.name]
+    for field in dataclasses.fields(kind):
+        declared: Quantity = quantities(kind)[field.name]
         default = str(field.default).lower() if field.type == "bool" else str(field.default)
         allowed = {"bool": "true, false", "str": "text"}.get(str(field.type), "")
-        if field.name in _NAMED:
-            allowed = ", ".join(_NAMED[field.name]()) + ", or a path"
+        if field.name in kind.NAMED:
+            allowed = ", ".join(kind.NAMED[field.name]()) + ", or a path"
         elif declared.choices or not allowed:
             allowed = declared.allowed()
         rows.append((field.name, default, allowed, declared.description))
     return rows
 
 
-def _names() -> str:
-    return ", ".join(quantities(LaunchArguments))
+def _names(kind: type[Arguments]) -> str:
+    return ", ".join(quantities(kind))
 
 
-def with_out(arguments: LaunchArguments, out: Path) -> LaunchArguments:
-    """The same arguments with the prepared, absolute directory of the run."""
+def with_out(arguments: T, out: Path) -> T:
+    """The same arguments with the prepared, absolute directory of the run, where they have one."""
+    if "out" not in quantities(type(arguments)):
+        return arguments
     return dataclasses.replace(arguments, out=str(out))

@@ -13,12 +13,13 @@ from pe_core.paths import boundary_path
 from pe_core.provenance import git_revision
 from pe_core.robot import RobotModel
 from pe_core.scenario import load_scenario
+from pe_nodes.deployment_arguments import ArenaArguments
 from pe_nodes.launch_arguments import LaunchArguments
 from pe_safety.parameters import load_safety
 
 
 def manifest(
-    arguments: LaunchArguments, arena: str, speed_ratio: float, robots: tuple[RobotModel, RobotModel]
+    arguments: LaunchArguments | ArenaArguments, arena: str, speed_ratio: float, robots: tuple[RobotModel, RobotModel]
 ) -> dict[str, Any]:
     """JSON-serialisable; kept in the bag under the key ``pe``.
 

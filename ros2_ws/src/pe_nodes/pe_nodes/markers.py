@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from geometry_msgs.msg import Point
 from rclpy.node import Node
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
+from pe_core.robot import RobotModel
+from pe_core.scenario import Layout
 from pe_nodes import qos
 from pe_nodes.arena_game import ArenaGame
 from pe_nodes.messages import Vector, set_pose, set_stamp
@@ -27,15 +31,30 @@ class MarkerPublisher:
 
     def update(self, now: float, stamp_ns: int, game: ArenaGame) -> None:
         """Draw, if it is time at wall time ``now`` [s]."""
+        states = (game.plants[0].state, game.plants[1].state)
+        self.draw(now, stamp_ns, game.layout, game.robots, states)
+
+    def draw(
+        self, now: float, stamp_ns: int, layout: Layout, robots: Sequence[RobotModel], states: Sequence[Vector | None]
+    ) -> None:
+        """As :meth:`update`, for robots at ``states`` (x, y, theta, ...); one that is None is not known."""
         if now - self._drawn > PERIOD and self._publisher.get_subscription_count():
             self._drawn = now
-            self._publisher.publish(arena_markers(stamp_ns, self._frame, game))
+            self._publisher.publish(layout_markers(stamp_ns, self._frame, layout, robots, states))
 
 
 def arena_markers(stamp_ns: int, frame: str, game: ArenaGame) -> MarkerArray:
+    """Walls, obstacles and bodies of a simulated game."""
+    states = (game.plants[0].state, game.plants[1].state)
+    return layout_markers(stamp_ns, frame, game.layout, game.robots, states)
+
+
+def layout_markers(
+    stamp_ns: int, frame: str, layout: Layout, robots: Sequence[RobotModel], states: Sequence[Vector | None]
+) -> MarkerArray:
     """Walls, obstacles and bodies."""
     result = MarkerArray(markers=[_marker(Marker.DELETEALL, "", 0, stamp_ns, frame, _GREY)])
-    arena = game.layout.arena
+    arena = layout.arena
     side = arena.half_side
     walls = _marker(Marker.LINE_STRIP, "walls", 0, stamp_ns, frame, _GREY)
     walls.scale.x = 0.01 * side
@@ -44,8 +63,10 @@ def arena_markers(stamp_ns: int, frame: str, game: ArenaGame) -> MarkerArray:
     result.markers.append(walls)
     for index, (x, y, radius) in enumerate(arena.obstacles.tolist()):
         result.markers.append(_disc("obstacles", index, stamp_ns, frame, _GREY, (x, y, 0.0), radius, 0.3))
-    for index, (role, plant) in enumerate(zip(ROLES, game.plants, strict=True)):
-        state, radius = plant.state, plant.model.radius
+    for index, (role, robot, state) in enumerate(zip(ROLES, robots, states, strict=True)):
+        if state is None:
+            continue
+        radius = robot.radius
         result.markers.append(_disc("robots", index, stamp_ns, frame, _COLOURS[role], state, radius, 0.2))
         heading = _marker(Marker.ARROW, "headings", index, stamp_ns, frame, _COLOURS[role])
         set_pose(heading.pose, state[0], state[1], state[2])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import KeyValue
-from geometry_msgs.msg import Twist, TwistStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 
@@ -61,6 +61,18 @@ def state_values(message: Odometry) -> tuple[float, ...]:
     """:func:`odometry_values`, then the standard deviations of position [m] and heading [rad]."""
     covariance = np.asarray(message.pose.covariance, dtype=np.float64).reshape(6, 6)
     return *odometry_values(message), *deviations(covariance[_PLANAR])
+
+
+def planar_pose(message: Any, floor: NDArray[np.float64]) -> tuple[Any, NDArray[np.float64]]:
+    """The pose of a PoseStamped or PoseWithCovarianceStamped, and its covariance (3, 3) of x, y, yaw.
+
+    Variances never fall below those of ``floor`` (3, 3), diagonal: a tracker reports none, and zero means the same.
+    """
+    if isinstance(message, PoseStamped):
+        return message.pose, floor
+    covariance = np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6)[_PLANAR]
+    covariance[np.diag_indices(3)] = np.maximum(covariance.diagonal(), floor.diagonal())
+    return message.pose.pose, covariance
 
 
 def set_odometry(message: Odometry, nanoseconds: int, state: Vector) -> None:

@@ -28,8 +28,8 @@ from pe_core.config import ConfigurationError
 from pe_core.paths import share_directory
 from pe_nodes import launch_arguments
 from pe_nodes.child_environment import child_environment
-from pe_nodes.graph import RESPAWN_DELAY, SIM, NodeRecord, environment_of
-from pe_nodes.launch_arguments import LaunchArguments
+from pe_nodes.graph import RESPAWN_DELAY, NodeRecord, environment_of
+from pe_nodes.launch_arguments import Arguments, LaunchArguments
 from pe_nodes.launch_display import LaunchDisplay
 from pe_nodes.run_directory import prepare
 
@@ -45,6 +45,9 @@ MODULES = {
     "watchdog": "pe_nodes.watchdog_node",
     "evaluation_recorder": "pe_nodes.evaluation_recorder_node",
     "fault_injector": "pe_nodes.fault_injector_node",
+    "referee": "pe_nodes.referee_node",
+    "emulated_robot": "pe_nodes.emulated_robot_node",
+    "gazebo_sim": "pe_gazebo.gazebo_sim_node",
 }
 
 
@@ -68,25 +71,29 @@ class OrderlyManager(honcho_manager.Manager):
 def main(file: str, words: Sequence[str]) -> int:
     """Run a launch file: 0 when every episode was played and reported, 1 when something failed, 2 if refused.
 
-    A run ended by SIGINT or SIGTERM is reported too, and returns 130 or 143.
+    A run ended by SIGINT or SIGTERM is reported too, and returns 130 or 143; one that has no end of its own (a
+    robot's) then returns 0, for that is how it ends.
     """
     console = Console(stderr=True)
-    if any(word in ("--show-args", "-s") for word in words):
-        show_arguments(Console())
-        return 0
     try:
         module = load(file)
-        arguments = launch_arguments.parse(words)
+        kind = getattr(module, "ARGUMENTS", LaunchArguments)
+        if any(word in ("--show-args", "-s") for word in words):
+            show_arguments(Console(), kind)
+            return 0
+        arguments = launch_arguments.parse(words, kind)
         out = arguments.out
         arguments = launch_arguments.with_out(arguments, Path(out).expanduser().resolve())
         nodes: list[NodeRecord] = module.records(arguments)
+        check_startable(nodes)
         # Last: a run that is refused moves no earlier one aside.
-        prepare(out)
+        if arguments.record or arguments.ON_ONE_MACHINE:
+            prepare(out)
     except ConfigurationError as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False)
         return REFUSED
     code = supervise(nodes, arguments, console)
-    if arguments.record:
+    if arguments.record and arguments.REPORTED:
         reported = report(Path(arguments.out), console)
         code = code or (0 if reported else FAILED)
     return code
@@ -113,6 +120,19 @@ def load(file: str) -> ModuleType:
     return module
 
 
+def check_startable(nodes: Sequence[NodeRecord]) -> None:
+    """Refuse nodes that are not ours: where they lie only ROS 2 knows.
+
+    Raises:
+        ConfigurationError: with their names.
+    """
+    foreign = sorted({f"{node.package}/{node.executable}" for node in nodes if node.executable not in MODULES})
+    if foreign:
+        raise ConfigurationError(
+            f"{', '.join(foreign)}: ./pe launch starts this project's nodes only; allowed: ros2 launch pe_bringup ..."
+        )
+
+
 def command_of(record: NodeRecord, parameters: Path, log_level: str) -> list[str]:
     """The command line of one node."""
     words = [sys.executable, "-m", MODULES[record.executable], "--ros-args", "--log-level", log_level]
@@ -132,9 +152,9 @@ def parameter_file(record: NodeRecord, folder: Path) -> Path:
     return path
 
 
-def supervise(nodes: Sequence[NodeRecord], arguments: LaunchArguments, console: Console) -> int:
-    """Run the nodes until the simulator has played, one of them fails, or a signal comes."""
-    environment = child_environment(os.environ | environment_of(nodes))
+def supervise(nodes: Sequence[NodeRecord], arguments: Arguments, console: Console) -> int:
+    """Run the nodes until the last of the run has played, one of them fails, or a signal comes."""
+    environment = child_environment(os.environ | environment_of(nodes), arguments.ON_ONE_MACHINE)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pe-launch-")))
         display = stack.enter_context(LaunchDisplay(console))
@@ -148,8 +168,8 @@ def supervise(nodes: Sequence[NodeRecord], arguments: LaunchArguments, console: 
     first, code = display.stopped[0] if display.stopped else ("", FAILED)
     if manager.returncode in (130, 143) and code in (0, -signal.SIGTERM):
         console.print("interrupted: all nodes have stopped", highlight=False)
-        return int(manager.returncode)
-    if first == SIM and code == 0:
+        return int(manager.returncode) if arguments.LAST else 0
+    if first == arguments.LAST and code == 0:
         late = [f"{name} (exit code {value})" for name, value in display.stopped if value != 0]
         if late:
             console.print(f"error: ended badly: {', '.join(late)}", style="red", highlight=False)
@@ -190,9 +210,9 @@ def summary(metrics: dict[str, Any], out: Path) -> Table:
     return table
 
 
-def show_arguments(console: Console) -> None:
+def show_arguments(console: Console, kind: type[Arguments] = LaunchArguments) -> None:
     """Print every launch argument."""
     table = Table("name", "default", "allowed", "meaning")
-    for row in launch_arguments.table():
+    for row in launch_arguments.table(kind):
         table.add_row(*row)
     console.print(table)

@@ -37,6 +37,7 @@ class SafetyInputs:
         estimator: what the own state estimator complains of, as long as it does.
         modelled: the own velocity is that of the model under the commands sent, not the measured one.
         obstacle: why the robot must wait although nothing is wrong, or nothing.
+        unarmed: why it may not move yet, or nothing.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class SafetyInputs:
         self.opponent = StampedInput("opponent state", settings.opponent_timeout, ahead)
         self.all = (self.nominal, self.own, self.opponent)
         self.playing = self.modelled = False
-        self.fault = self.estimator = self.obstacle = ""
+        self.fault = self.estimator = self.obstacle = self.unarmed = ""
         self._limit = settings.prediction_limit
         gates = (settings.jump_tolerance, settings.turn_tolerance)
         self.own.check = StepCheck(own.v_max, own.omega_max, *gates)
@@ -105,6 +106,8 @@ class SafetyInputs:
             return Mode.FAULT, self.fault
         if not self.playing:
             return Mode.WAITING, "no episode is being played"
+        if self.unarmed:
+            return Mode.WAITING, self.unarmed
         if self.obstacle:
             return Mode.STOPPED, self.obstacle
         for source in self.all:

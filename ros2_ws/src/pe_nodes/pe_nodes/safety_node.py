@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
-from std_srvs.srv import Trigger
 
+from pe_core.arena import Arena
 from pe_nodes import inputs, parameters, qos
+from pe_nodes.arming import ArmingGate, refusals
 from pe_nodes.command_output import ZERO, CommandOutput
 from pe_nodes.episode import Episode
 from pe_nodes.feasibility_warning import make_look
@@ -27,7 +28,7 @@ from pe_nodes.messages import command_values, stamp_ns, state_values
 from pe_nodes.node_process import run_process
 from pe_nodes.robot_models import models
 from pe_nodes.safety_inputs import ESTIMATOR, Mode, SafetyInputs
-from pe_nodes.safety_status import UNFILTERED, Cycle, SafetyStatus, account, judge
+from pe_nodes.safety_status import UNFILTERED, Counts, Cycle, SafetyStatus, account, judge
 from pe_nodes.settings import SafetySettings
 from pe_nodes.timing import Rate, Timing
 from pe_safety.parameters import SafetyParameters, load_safety
@@ -58,7 +59,7 @@ class SafetyNode(GameNode):
         self._last_ns, self._nominal_wall = -1, 0.0
         self._mode, self._reason = Mode.WAITING, "no episode is being played"
         self._guarding = False
-        self._counts = {"interventions": 0, "relaxed": 0, "backup": 0, "warned": 0, "guarded_by_wall_clock": 0}
+        self._counts = Counts()
         self._timing, self._rate = Timing(deadline=0.5 * settings.dt), Rate()
         command, status = (qos.kept(profile, settings.lockstep) for profile in (qos.COMMAND, qos.LATCHED))
         self._output = CommandOutput(self, settings.stamped_cmd_vel, settings.base_frame, settings.dt, profile=command)
@@ -69,7 +70,7 @@ class SafetyNode(GameNode):
             self.create_subscription(Odometry, "opponent_state", partial(self._on_state, heard.opponent), qos.STATE),
         ]
         self.create_subscription(DiagnosticArray, "/diagnostics", self._inputs.hear, qos.EVENT)
-        self.create_service(Trigger, "~/clear_faults", self._on_clear)
+        self._gate = ArmingGate(self, settings, heard, self._refusals, self._check_graph, self._act)
         self.follow_episodes()
         self._period = 1.0 / settings.publish_rate
         if settings.lockstep:
@@ -98,6 +99,7 @@ class SafetyNode(GameNode):
 
     def episode_ended(self, episode: Episode) -> None:
         self._inputs.playing = False
+        self._gate.ended()
 
     def clock_went_back(self, seconds: float) -> None:
         self._inputs.forget()
@@ -158,7 +160,7 @@ class SafetyNode(GameNode):
 
     def _on_guard(self) -> None:
         if self.active and time.monotonic() - self._output.last_wall > self.settings.clock_guard:
-            self._counts["guarded_by_wall_clock"] += 1
+            self._counts.guarded()
             # In lockstep a zero stamped like a step answers for that step: not before something was received in it.
             self._guarding = any(source.values is not None for source in self._inputs.all)
             now = self.clock_ns()
@@ -205,10 +207,7 @@ class SafetyNode(GameNode):
         result = cycle.result
         if result is not None:
             self._timing.add(time.perf_counter() - self._nominal_wall)
-            self._counts["interventions"] += result.intervened
-            self._counts["relaxed"] += result.tier == 1
-            self._counts["backup"] += result.tier == 2
-            self._counts["warned"] += margin is not None and margin < 0.0
+            self._counts.add(result, margin)
         self._rate.tick()
 
     # -- faults -------------------------------------------------------------------------------------------
@@ -219,17 +218,18 @@ class SafetyNode(GameNode):
         if fault and self.active:
             self._inputs.latch(fault)
 
-    def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success, response.message = self._inputs.clear()
-        self._check_graph()
-        if self._inputs.fault:
-            response.success, response.message = False, self._inputs.fault
-        return response
+    def _refusals(self, arena: Arena | None) -> list[str]:
+        safety, bounds = self._filter, self._bounds
+        return refusals(self._inputs, self._output, safety, self._sent, bounds, arena, self.now_ns())
+
+    def _act(self) -> None:
+        if self.active:
+            self._cycle(self.now_ns())
 
     def diagnose(self, now: float) -> tuple[Any, str, dict[str, str]]:
         ros_now = self.now_ns()
         values = {"mode": str(self._mode), "rate_hz": f"{self._rate.read(now):.1f}"} | account(self._inputs, ros_now)
-        values |= {key: str(count) for key, count in self._counts.items()}
+        values |= self._counts.texts() | self._gate.values()
         values |= {f"cycle_{key}": value for key, value in self._timing.summary_ms().items()}
         values |= {f"period_{key}": value for key, value in self._output.periods.summary_ms().items()}
         return *judge(self._mode, self._reason, self._output.type_error, self._inputs), values

@@ -69,6 +69,8 @@ class SafetyStatus:
         put(values, "tier", tier)
         put(values, "reason", reason)
         put(values, "episode", str(episode))
+        if sources.unarmed:
+            put(values, "armed", "0")
         put(values, "intervened", "1" if result is not None and result.intervened else "0")
         if nominal is not None:
             put(values, "nominal_v", repr(float(nominal[0])))
@@ -111,6 +113,28 @@ class SafetyStatus:
             pair = self._pairs[key] = KeyValue(key=key)
         pair.value = value
         values.append(pair)
+
+
+class Counts:
+    """What happened in the node's cycles since its start."""
+
+    def __init__(self) -> None:
+        self.values = {"interventions": 0, "relaxed": 0, "backup": 0, "warned": 0, "guarded_by_wall_clock": 0}
+
+    def guarded(self) -> None:
+        """Zeros went out because ROS time stood still."""
+        self.values["guarded_by_wall_clock"] += 1
+
+    def add(self, result: FilterResult, margin: float | None) -> None:
+        """One cycle of the filter, and the warning margin H_1 beside it."""
+        self.values["interventions"] += result.intervened
+        self.values["relaxed"] += result.tier == 1
+        self.values["backup"] += result.tier == 2
+        self.values["warned"] += margin is not None and margin < 0.0
+
+    def texts(self) -> dict[str, str]:
+        """For the heartbeat."""
+        return {key: str(count) for key, count in self.values.items()}
 
 
 def level_of(mode: Mode, tier: str, warned: bool = False) -> bytes:

@@ -78,6 +78,10 @@ class SafetySettings(RobotSettings):
         0.1, unit="m", low=0.0, high=10.0, description="a state may step so much further than a robot moves"
     )
     turn_tolerance: float = quantity(0.3, unit="rad", low=0.0, high=3.2, description="the same for its heading")
+    require_arming: bool = quantity(False, description="nothing moves before the service ~/arm, every episode anew")
+    stop_timeout: float = quantity(
+        0.0, unit="s", low=0.0, high=10.0, description="silence on /emergency_stop that counts as a stop; 0: none does"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +96,15 @@ class EstimatorSettings(RobotSettings):
     )
     pose0_rejection_time: float = quantity(
         1.0, unit="s", low=0.1, high=60.0, description="absolute poses rejected for so long: no state is published"
+    )
+    pose0_stamped: bool = quantity(
+        False, description="pose is geometry_msgs/PoseStamped, as trackers say it, not PoseWithCovarianceStamped"
+    )
+    pose0_deviation: float = quantity(
+        1e-4, unit="m", low=1e-4, high=1.0, description="least deviation of an absolute position"
+    )
+    pose0_heading_deviation: float = quantity(
+        1e-4, unit="rad", low=1e-4, high=1.0, description="least deviation of an absolute heading"
     )
     publish_tf: bool = quantity(True, description="publish map -> odom where tf2_msgs is installed")
     v_deviation: float = quantity(0.02, unit="m/s", low=1e-4, high=1.0, description="least deviation of odometry's v")
@@ -125,6 +138,9 @@ class WatchdogSettings:
     )
     limit_tolerance: float = quantity(
         0.02, low=0.0, high=0.5, description="share of the limits by which a command may exceed them"
+    )
+    stop_timeout: float = quantity(
+        0.0, unit="s", low=0.0, high=10.0, description="silence on /emergency_stop that counts as a stop; 0: none does"
     )
     stamped_input: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
     stamped_output: bool = quantity(True, description="the driver takes TwistStamped (Jazzy), not Twist")

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
 from diagnostic_msgs.msg import DiagnosticArray
 
-from pe_nodes.arena_game import ArenaGame
+from pe_core.arena import ArenaConfig
 
 RUNNING = "running"
+
+
+class Game(Protocol):
+    """What is shown of a game, simulated or refereed."""
+
+    config: ArenaConfig
+    min_margin: float
+    violations: int
+
+    @property
+    def steps(self) -> int:
+        """Control steps played."""
+
+    def distance(self) -> float:
+        """Distance of the centres [m]."""
 
 
 class Progress:
@@ -27,7 +42,7 @@ class Progress:
                 if pair.key == "interventions" and pair.value.isdigit():
                     self._interventions[status.name] = int(pair.value)
 
-    def show(self, played: int, game: ArenaGame, outcome: str) -> None:
+    def show(self, played: int, game: Game, outcome: str) -> None:
         """Print one line for the game that is being played (``running``) or has ended."""
         if outcome != RUNNING:
             self._captures += outcome == "capture"

@@ -6,7 +6,7 @@ import time
 from typing import Any, NoReturn
 
 import numpy as np
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 
 from pe_core import ekf
@@ -14,7 +14,14 @@ from pe_nodes import inputs, qos
 from pe_nodes.episode import Episode
 from pe_nodes.game_node import ERROR, OK, WARN, GameNode
 from pe_nodes.inputs import StampedInput
-from pe_nodes.messages import odometry_values, set_odometry, set_planar_covariance, stamp_ns, yaw_of
+from pe_nodes.messages import (
+    odometry_values,
+    planar_pose,
+    set_odometry,
+    set_planar_covariance,
+    stamp_ns,
+    yaw_of,
+)
 from pe_nodes.motion_checks import OdometryCheck
 from pe_nodes.node_process import run_process
 from pe_nodes.odometry_track import PoseDoubt, Track
@@ -46,6 +53,8 @@ class StateEstimatorNode(GameNode):
         self._stamp = 0
         self._smoothed = (0.0, 0.0)
         self._noise = ekf.twist_covariance(np.zeros((2, 2)), settings.v_deviation, settings.omega_deviation)
+        deviations = (settings.pose0_deviation, settings.pose0_deviation, settings.pose0_heading_deviation)
+        self._pose_floor = np.diag(np.square(deviations))
         self._reset_ns = -1
         self._arrived = time.monotonic()
         self._poses_rejected = self._predicted_only = 0
@@ -57,7 +66,8 @@ class StateEstimatorNode(GameNode):
         self._tf = TransformPublisher(self, settings.map_frame, settings.odom_frame) if settings.publish_tf else None
         self._publisher = self.create_publisher(Odometry, "state", qos.kept(qos.STATE, settings.lockstep))
         self._link = self.create_subscription(Odometry, "odom", self._on_odometry, qos.SENSOR)
-        self.create_subscription(PoseWithCovarianceStamped, "pose", self._on_pose, qos.SENSOR)
+        kind = PoseStamped if settings.pose0_stamped else PoseWithCovarianceStamped
+        self.create_subscription(kind, "pose", self._on_pose, qos.SENSOR)
         self.create_subscription(PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, qos.EVENT)
         self.follow_episodes()
         if not settings.lockstep:
@@ -126,13 +136,12 @@ class StateEstimatorNode(GameNode):
         self._timing.add(time.perf_counter() - start)
         self._rate.tick()
 
-    def _on_pose(self, message: PoseWithCovarianceStamped) -> None:
-        pose = message.pose.pose
+    def _on_pose(self, message: PoseStamped | PoseWithCovarianceStamped) -> None:
+        pose, covariance = planar_pose(message, self._pose_floor)
         values = (pose.position.x, pose.position.y, yaw_of(pose.orientation))
         verdict = self._pose.offer(values, stamp_ns(message.header.stamp), self.now_ns())
         if verdict != inputs.ACCEPTED or not self.active:
             return
-        covariance = np.array(message.pose.covariance).reshape(6, 6)[_PLANAR]
         if self._estimate is None:
             self._estimate = ekf.initial(np.array(values), covariance)
             return

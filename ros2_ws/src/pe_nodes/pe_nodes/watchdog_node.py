@@ -15,6 +15,7 @@ from pe_core.robot import load_robot
 from pe_nodes import command_gate, qos
 from pe_nodes.command_gate import ZERO, CommandGate
 from pe_nodes.command_output import CommandOutput
+from pe_nodes.emergency_stop import PRESSED, EmergencyStop
 from pe_nodes.game_node import ERROR, OK, WARN, GameNode
 from pe_nodes.messages import command_type, command_values, stamp_ns
 from pe_nodes.node_process import run_process
@@ -48,6 +49,7 @@ class WatchdogNode(GameNode):
         kind = command_type(settings.stamped_input)
         self.create_subscription(kind, "cmd_vel", self._on_command, qos.COMMAND)
         self.create_service(Trigger, "~/clear_faults", self._on_clear)
+        self._stop = EmergencyStop(self, settings.stop_timeout, self._on_stop)
         # The clock of ROS may stand still or jump; zeros must not.
         self.create_timer(1.0 / settings.publish_rate, self._on_timer, clock=self.steady)
         self.create_timer(GRAPH_CHECK, self._check_graph, clock=self.steady)
@@ -69,7 +71,7 @@ class WatchdogNode(GameNode):
         if verdict != command_gate.ACCEPTED:
             self.get_logger().error(f"cmd_vel {command} refused: {verdict}", throttle_duration_sec=2.0)
             self._on_timer()
-        elif not self._fault:
+        elif not (self._fault or self._stop.why()):
             # As it is, its stamp too: whoever listens further down may ask how old it is.
             self._why = ""
             self._output.send(stamp or now, command)
@@ -80,12 +82,18 @@ class WatchdogNode(GameNode):
             return
         now = self.now_ns()
         _, why = self._gate.command(now, time.monotonic())
-        why = self._fault or why
+        why = self._fault or self._stop.why() or why
         if why:
             if self._output.last != ZERO:
                 self.get_logger().warning(f"stopped: {why}", throttle_duration_sec=2.0)
             self._output.send(now, ZERO)
         self._why = why
+
+    def _on_stop(self, reason: str) -> None:
+        # A press stands until it is cleared; silence only for as long as it lasts.
+        if reason == PRESSED and self.active and not self._fault:
+            self._fault = reason
+            self._on_timer()
 
     def _check_graph(self) -> None:
         fault = self._output.check()
@@ -94,6 +102,9 @@ class WatchdogNode(GameNode):
             self._on_timer()
 
     def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if why := self._stop.why():
+            response.success, response.message = False, why
+            return response
         cleared, self._fault = self._fault, ""
         self._check_graph()
         response.success = not self._fault

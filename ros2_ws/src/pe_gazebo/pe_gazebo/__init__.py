@@ -1,0 +1,1 @@
+"""Gazebo: its installation in a folder of its own, and worlds and models made from the game's own numbers."""

@@ -1,0 +1,101 @@
+"""Gazebo simulator node: the arena simulator, in which Gazebo moves the robots.
+
+Rules, scoring, episodes, devices, noise and topics are those of ``pe_nodes.arena_sim_node``.  Every episode has a
+gzserver of its own, which this node starts and which dies with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import NoReturn
+
+import psutil
+
+from pe_core.config import quantity
+from pe_core.scenario import sample_layout
+from pe_gazebo.physics import Physics, load_physics
+from pe_gazebo.plant import GazeboBodies
+from pe_gazebo.transport import GazeboError
+from pe_nodes.arena_game import ArenaGame
+from pe_nodes.arena_sim_node import ArenaSimNode
+from pe_nodes.child_environment import LAUNCHER
+from pe_nodes.node_process import run_process
+from pe_nodes.settings import SimSettings
+
+GAZEBO_FAILED, LAUNCHER_GONE = 5, 6
+LOOK = 0.5
+"""Period [s] of a look at whether the launcher still runs: a server must not play on when nobody waits for it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GazeboSettings(SimSettings):
+    """Parameters of the arena simulator, and how Gazebo's world behaves."""
+
+    physics: str = quantity(
+        "nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path"
+    )
+
+
+class GazeboSimNode(ArenaSimNode):
+    """Plays ``episodes`` episodes in Gazebo, then ends with exit code 0."""
+
+    def __init__(self) -> None:
+        super().__init__(GazeboSettings())
+        self._physics = Physics()
+        self._bodies: GazeboBodies | None = None
+        self._parent = os.getppid()
+        given = os.environ.get(LAUNCHER, "")
+        self._launcher = int(given) if given.isdigit() and psutil.pid_exists(int(given)) else 0
+
+    def setup(self, settings: GazeboSettings) -> None:  # type: ignore[override]
+        self._physics = load_physics(settings.physics)
+        self.create_timer(LOOK, self._look_at_launcher, clock=self.steady)
+        try:
+            super().setup(settings)
+        except BaseException:
+            self._close()
+            raise
+
+    def _make_game(self, index: int) -> ArenaGame:
+        self._close()
+        game = super()._make_game(index)
+        seed = self.settings.seed
+        layout = sample_layout(self._scenario, self._arena, *self._robots, seed, index)
+        self._bodies = GazeboBodies(layout, self._robots, self._physics, game.tick)
+        game.move_by(self._bodies)
+        return game
+
+    def _advance(self) -> None:
+        try:
+            super()._advance()
+        except GazeboError as error:
+            self._playing = False
+            self.fail(GAZEBO_FAILED, str(error))
+
+    def _look_at_launcher(self) -> None:
+        gone = os.getppid() != self._parent or (self._launcher and not psutil.pid_exists(self._launcher))
+        if gone and self.active:
+            self.fail(LAUNCHER_GONE, "what has launched this node is gone")
+
+    def deactivate(self) -> None:
+        super().deactivate()
+        self._close()
+
+    def _tear_down(self) -> None:
+        super()._tear_down()
+        self._close()
+
+    def _close(self) -> None:
+        bodies, self._bodies = self._bodies, None
+        if bodies is not None:
+            bodies.close()
+
+
+def main() -> NoReturn:
+    """Entry point of the executable ``gazebo_sim``."""
+    run_process(GazeboSimNode)
+
+
+if __name__ == "__main__":
+    main()

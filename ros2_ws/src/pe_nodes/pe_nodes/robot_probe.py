@@ -1,0 +1,152 @@
+"""Looks at one robot in the running graph for a while; what it sees is judged by :mod:`pe_nodes.robot_checks`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import GetParameters, ListParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Bool
+
+from pe_core.robot import RobotModel
+from pe_nodes import emergency_stop, qos
+from pe_nodes.messages import odometry_values, stamp_ns, state_values
+from pe_nodes.robot_checks import Observed, Topic
+
+DISCOVERY = 2.0
+CALL = 2.0
+NAMES = ("role", "robot", "dt", "odom_frame", "base_frame", "profile", "require_arming", "bundle")
+MINE = ("state_estimator", "policy", "safety", "watchdog")
+
+
+class RobotProbe:
+    """A node of its own, in the domain of the environment."""
+
+    def __init__(self, namespace: str, role: str, robot: RobotModel, seconds: float) -> None:
+        domain = os.environ.get("ROS_DOMAIN_ID", "0")
+        self.seen = Observed(namespace.strip("/"), role, robot, seconds, domain)
+
+    def run(self) -> Observed:
+        """Look for ``seconds`` and return what was seen."""
+        context = rclpy.Context()
+        rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = Node("robot_doctor", context=context)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self._node)
+        try:
+            self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.EVENT)
+            for profile in (emergency_stop.ANY, emergency_stop.PUBLISHER):
+                self._node.create_subscription(Bool, emergency_stop.TOPIC, self._on_stop, profile)
+            self._spin(DISCOVERY)
+            self._listen()
+            self._spin(self.seen.seconds)
+            self._look()
+            self._ask()
+        finally:
+            self._executor.shutdown()
+            self._node.destroy_node()
+            rclpy.shutdown(context=context)
+        return self.seen
+
+    def _spin(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0.0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def _listen(self) -> None:
+        own = self.seen.namespace
+        names = {name for name, kinds in self._node.get_topic_names_and_types() if "nav_msgs/msg/Odometry" in kinds}
+        states = {name for name in names if name.endswith("/state") and name.count("/") == 2}
+        for name in sorted({f"/{own}/odom", f"/{own}/state"} & names | states):
+            handler = self._on_odometry(name, name.endswith("/state"))
+            self._node.create_subscription(Odometry, name, handler, qos.SENSOR)
+        try:
+            kind = importlib.import_module("tf2_msgs.msg").TFMessage
+        except ModuleNotFoundError:
+            return
+        self.seen.transforms = set()
+        for topic in ("/tf", f"/{own}/tf"):
+            self._node.create_subscription(kind, topic, self._on_transforms, 100)
+
+    def _on_odometry(self, name: str, is_state: bool) -> Callable[[Odometry], None]:
+        topic = self.seen.topics.setdefault(name, Topic())
+
+        def take(message: Odometry) -> None:
+            topic.arrivals.append(time.monotonic())
+            stamp = stamp_ns(message.header.stamp)
+            if stamp:
+                topic.offsets.append((stamp - time.time_ns()) / 1e9)
+            values = odometry_values(message)
+            topic.last = {
+                "finite": bool(np.isfinite(values).all()),
+                "certain": not np.any(message.pose.covariance),
+                "frame": message.header.frame_id,
+                "child": message.child_frame_id,
+            }
+            if is_state:
+                topic.last["deviations"] = state_values(message)[5:]
+
+        return take
+
+    def _on_transforms(self, message: Any) -> None:
+        pairs = {(each.header.frame_id, each.child_frame_id) for each in message.transforms}
+        self.seen.transforms = (self.seen.transforms or set()) | pairs
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            values = {pair.key: pair.value for pair in status.values}
+            self.seen.heartbeats[status.name] = (int.from_bytes(status.level, "little"), status.message, values)
+
+    def _on_stop(self, message: Bool) -> None:
+        self.seen.stop = "pressed" if message.data else "released"
+
+    def _look(self) -> None:
+        node, own, seen = self._node, self.seen.namespace, self.seen
+        seen.nodes = {
+            f"{space.rstrip('/')}/{name}"
+            for name, space in node.get_node_names_and_namespaces()
+            if name != node.get_name()
+        }
+        commands = [f"/{own}/{name}" for name in ("odom", "state", "cmd_vel", "cmd_vel_safe", "driver/cmd_vel")]
+        for name in {*commands, *seen.topics, emergency_stop.TOPIC}:
+            topic = seen.topics.setdefault(name, Topic())
+            for ends, infos in (
+                (topic.publishers, node.get_publishers_info_by_topic(name)),
+                (topic.subscribers, node.get_subscriptions_info_by_topic(name)),
+            ):
+                ends += [
+                    (f"{info.node_namespace.rstrip('/')}/{info.node_name}", info.topic_type)
+                    for info in infos
+                    if info.node_name != node.get_name()
+                ]
+
+    def _ask(self) -> None:
+        for name in MINE:
+            full = self.seen.node(name)
+            if full not in self.seen.nodes:
+                continue
+            listed = self._call(ListParameters, f"{full}/list_parameters", ListParameters.Request())
+            known = [each for each in NAMES if listed is not None and each in listed.result.names]
+            answer = self._call(GetParameters, f"{full}/get_parameters", GetParameters.Request(names=known))
+            if answer is not None:
+                values = (rclpy.parameter.parameter_value_to_python(value) for value in answer.values)
+                self.seen.parameters[name] = dict(zip(known, values, strict=True))
+
+    def _call(self, kind: Any, service: str, request: Any) -> Any:
+        client = self._node.create_client(kind, service)
+        end = time.monotonic() + CALL
+        while not client.service_is_ready() and time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+        future = client.call_async(request)
+        self._executor.spin_until_future_complete(future, timeout_sec=CALL)
+        return future.result() if future.done() else None
