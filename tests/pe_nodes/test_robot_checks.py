@@ -14,9 +14,8 @@ ODOMETRY = "nav_msgs/msg/Odometry"
 
 
 def messages(rate: float, **last) -> Topic:
-    return Topic(
-        [("/x/driver", ODOMETRY)], [], [i / rate for i in range(60)], [-0.002] * 60, {"finite": True, **last}
-    )
+    times = [i / rate for i in range(60)]
+    return Topic([("/x/driver", ODOMETRY)], [], times, times, [-0.002] * 60, {"finite": True, **last})
 
 
 def healthy() -> Observed:
@@ -138,3 +137,12 @@ def test_without_tf2_msgs_transforms_are_not_judged():
     seen.transforms = None
     (finding,) = [f for f in findings(seen, "game") if f.subject == "transforms"]
     assert finding.status == "note" and "tf2_msgs" in finding.text
+
+
+def test_what_was_lost_on_the_way_is_no_low_rate():
+    seen = healthy()
+    topic = seen.topics["/pursuer/odom"]
+    topic.stamps, topic.arrivals = topic.stamps[:20] + topic.stamps[40:], topic.arrivals[:20] + topic.arrivals[40:]
+    assert failed(seen) == []
+    (note,) = [f for f in findings(seen, "driver") if "did not arrive" in f.text]
+    assert note.status == "note" and "34 %" in note.text
