@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from pe_cli.simulators import simulator_of
+
 
 def evaluate(
     pursuer: Annotated[str, typer.Option(help="Policy bundle of the pursuer: a name in models/, or a path.")],
@@ -40,6 +42,12 @@ def evaluate(
         str | None,
         typer.Option(help="Who warns of infeasible states: a name in models/feasibility, or a path; '': nobody."),
     ] = None,
+    simulator: Annotated[
+        str, typer.Option(help="What moves the robots: arena (the plants of the game) or gazebo.")
+    ] = "arena",
+    physics: Annotated[
+        str | None, typer.Option(help="With --simulator gazebo: a name in config/gazebo, or a path. Default: nominal.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes to share the episodes.", min=1)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this file.", metavar="FILE")] = None,
 ) -> None:
@@ -53,4 +61,4 @@ def evaluate(
         match = dataclasses.replace(match, feasibility=feasibility)
     if randomise:
         match = dataclasses.replace(match, randomise=scale, covered=not ideal_filter)
-    raise typer.Exit(run(match, episodes, json, workers))
+    raise typer.Exit(run(match, episodes, json, workers, simulator_of(simulator, physics)))

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pe_core.arena import ArenaConfig
 from pe_core.robot import ACCELERATION_MAX, DELAY, LAG, RobotModel, executed_command
+from pe_core.scenario import Layout
 from pe_core.unicycle import arc_step
 
 SUBSTEPS = 10
@@ -147,6 +149,16 @@ class Bodies(Protocol):
 
     def close(self) -> None:
         """The episode is over."""
+
+
+class Simulator(Protocol):
+    """Makes the bodies of an episode; it may be sent to another process."""
+
+    def bodies(self, layout: Layout, config: ArenaConfig, robots: tuple[RobotModel, RobotModel]) -> Bodies:
+        """Both robots at rest where ``layout`` says; raises ConfigurationError."""
+
+    def identity(self) -> dict[str, Any]:
+        """Name, version and settings, for the identity of a run."""
 
 
 class Plant:

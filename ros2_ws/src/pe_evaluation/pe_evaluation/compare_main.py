@@ -69,7 +69,7 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
     store = Store(request.out, plan)
     console = Console(stderr=True)
     try:
-        _play(store, plan, request.workers, console)
+        play(store, plan, request.workers, console)
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on from here: {request.out}")
         raise
@@ -91,13 +91,14 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
     return 1 if touched else 0
 
 
-def _play(store: Store, plan: Plan, workers: int | None, console: Console) -> None:
+def play(store: Store, plan: Plan, workers: int | None, console: Console, what: str = "episodes") -> None:
+    """Play what is missing, with a bar on the console that says ``what``."""
     jobs = list(plan.jobs())
     total = sum(job.count for job in jobs)
     left = sum(job.count for job in missing(plan, store.played))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("episodes", total=total, completed=total - left)
+        task = progress.add_task(what, total=total, completed=total - left)
 
         def tell(job: Job) -> None:
             progress.update(task, advance=job.count, description=f"{job.cell}")

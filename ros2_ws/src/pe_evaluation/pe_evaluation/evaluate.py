@@ -6,6 +6,7 @@ episode) alone), so that they can be spread over processes.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -24,6 +25,7 @@ from pe_core.arena import OBSTACLES_MAX, ArenaConfig, arena_of, load_arena
 from pe_core.bundle import NoiseSource, PolicyBundle, load_bundle
 from pe_core.config import ConfigurationError
 from pe_core.paths import BOUNDARY, boundary_path, config_names
+from pe_core.plant import Bodies, Simulator
 from pe_core.randomisation import Randomisation, WorldDraw, draw, load_randomisation
 from pe_core.robot import RobotModel, load_robot
 from pe_core.rules import check_game
@@ -94,6 +96,7 @@ class Setup:
     parameters: tuple[SafetyParameters, SafetyParameters] | None
     ranges: Randomisation | None = None
     boundary: FeasibilityModel | None = None
+    simulator: Simulator | None = None
 
     def identity(self) -> dict[str, Any]:
         """Hashes of the bundles and of the whole configuration."""
@@ -105,6 +108,8 @@ class Setup:
         }
         if self.ranges is not None:
             configuration["randomisation"] = dataclasses.asdict(self.ranges)
+        moved = {} if self.simulator is None else {"simulator": self.simulator.identity()}
+        configuration |= moved
         text = json.dumps(configuration, sort_keys=True).encode()
         return {
             "bundles": {
@@ -114,15 +119,19 @@ class Setup:
             "configuration_sha256": hashlib.sha256(text).hexdigest(),
             "seed": self.match.seed,
             "match": dataclasses.asdict(self.match),
+            **moved,
         }
 
 
-def prepare(match: Match) -> Setup:
-    """Load and check everything that a match names.
+def prepare(match: Match, simulator: Simulator | None = None) -> Setup:
+    """Load and check everything that a match names; ``simulator`` moves the robots, None: the plants of ``pe_core``.
 
     Raises:
         ConfigurationError: a name is unknown, a file or bundle is refused, or the game makes no sense.
     """
+    if simulator is not None and match.randomise > 0.0:
+        name = simulator.identity()["name"]
+        raise ConfigurationError(f"randomise = {match.randomise!r}: allowed: 0 with simulator = {name}")
     config = load_arena(arena_of(match.arena, match.robot))
     scenario = load_scenario(match.scenario)
     if match.obstacles is not None:
@@ -149,14 +158,27 @@ def prepare(match: Match) -> Setup:
         parameters = (chosen, chosen)
         if match.feasibility:
             boundary = load_feasibility(boundary_path(match.feasibility))
-    return Setup(match, config, scenario, robots, policies, parameters, ranges, boundary)
+    return Setup(match, config, scenario, robots, policies, parameters, ranges, boundary, simulator)
 
 
 def play(setup: Setup, episodes: range) -> list[EpisodeRecord]:
-    """Play ``episodes`` in one batch."""
+    """Play ``episodes`` in one batch, or one after the other where a simulator moves the robots."""
+    if setup.simulator is None:
+        return _play(setup, episodes, None)
+    records = []
+    for episode in episodes:
+        alone = range(episode, episode + 1)
+        layouts, _ = start(setup, alone)
+        with contextlib.closing(setup.simulator.bodies(layouts[0], setup.config, setup.robots)) as bodies:
+            records += _play(setup, alone, bodies)
+    return records
+
+
+def _play(setup: Setup, episodes: range, bodies: Bodies | None) -> list[EpisodeRecord]:
     config, seed = setup.config, setup.match.seed
     layouts, worlds = start(setup, episodes)
-    games = Games(layouts, config, setup.robots, setup.parameters, worlds)
+    moved = None if bodies is None else [bodies]
+    games = Games(layouts, config, setup.robots, setup.parameters, worlds, moved)
     watch = None if setup.boundary is None else Watch(games, setup.boundary)
     noise = [noise_source(policy, seed, episodes, config.max_steps) for policy in setup.policies]
     step = 0
@@ -190,17 +212,21 @@ def start(setup: Setup, episodes: range) -> tuple[list[Layout], list[WorldDraw] 
 
 
 def evaluate(
-    match: Match, episodes: int, workers: int | None = None, progress: Callable[[int], None] | None = None
+    match: Match,
+    episodes: int,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    simulator: Simulator | None = None,
 ) -> tuple[list[EpisodeRecord], dict[str, Any]]:
     """Play ``episodes`` episodes, in order, over ``workers`` processes; returns records and identity.
 
-    ``progress`` is called with the number of episodes that a finished chunk held.
+    ``progress`` is called with the number of episodes that a finished chunk held; ``simulator`` as in :func:`prepare`.
     """
     if episodes < 1:
         raise ConfigurationError(f"episodes = {episodes!r}: allowed: 1 or more")
-    setup = prepare(match)
+    setup = prepare(match, simulator)
     count = workers or len(os.sched_getaffinity(0))
-    chunk = max(1, min(CHUNK, -(-episodes // count)))
+    chunk = max(1, min(CHUNK, -(-episodes // count))) if simulator is None else 1
     chunks = [range(start, min(start + chunk, episodes)) for start in range(0, episodes, chunk)]
     records: dict[int, list[EpisodeRecord]] = {}
     for part, played in _play_all(match, setup, chunks, count):
@@ -223,7 +249,7 @@ def _play_all(
             torch.set_num_threads(threads)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_initialise, initargs=(match,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_initialise, initargs=(match, setup.simulator)) as pool:
         futures = {pool.submit(_play_chunk, part): part for part in chunks}
         try:
             for future in as_completed(futures):
@@ -236,10 +262,10 @@ def _play_all(
 _worker_setup: Setup | None = None
 
 
-def _initialise(match: Match) -> None:
+def _initialise(match: Match, simulator: Simulator | None) -> None:
     global _worker_setup
     torch.set_num_threads(1)
-    _worker_setup = prepare(match)
+    _worker_setup = prepare(match, simulator)
 
 
 def _play_chunk(part: range) -> list[EpisodeRecord]:

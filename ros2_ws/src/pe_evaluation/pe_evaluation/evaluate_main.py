@@ -17,13 +17,20 @@ from rich.progress import (
 from rich.table import Table
 
 from pe_core.config import ConfigurationError
+from pe_core.plant import Simulator
 from pe_core.provenance import git_revision
 from pe_evaluation.evaluate import Match, evaluate
 from pe_evaluation.metrics import Metrics, identity_of, summarise, write_json
 
 
-def run(match: Match, episodes: int, json_path: Path | None = None, workers: int | None = None) -> int:
-    """Evaluate, print, write; returns the exit code (0).
+def run(
+    match: Match,
+    episodes: int,
+    json_path: Path | None = None,
+    workers: int | None = None,
+    simulator: Simulator | None = None,
+) -> int:
+    """Evaluate, print, write; returns the exit code (0).  ``simulator`` moves the robots; None: the plants of ours.
 
     Raises:
         ConfigurationError: something named in ``match`` is refused, or ``json_path`` cannot be written.
@@ -35,7 +42,9 @@ def run(match: Match, episodes: int, json_path: Path | None = None, workers: int
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task(f"{match.pursuer} v {match.evader}", total=episodes)
-        records, identity = evaluate(match, episodes, workers, lambda done: progress.advance(task, done))
+        records, identity = evaluate(
+            match, episodes, workers, lambda done: progress.advance(task, done), simulator
+        )
     metrics = summarise(records, identity_of(git_revision=git_revision(), **identity))
     wall = time.perf_counter() - start
     Console().print(table(match, metrics, wall))

@@ -7,7 +7,10 @@ gzserver of its own, which this node starts and which dies with it.
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import NoReturn
+
+import psutil
 
 from pe_core.config import quantity
 from pe_core.scenario import sample_layout
@@ -16,17 +19,22 @@ from pe_gazebo.plant import GazeboBodies
 from pe_gazebo.transport import GazeboError
 from pe_nodes.arena_game import ArenaGame
 from pe_nodes.arena_sim_node import ArenaSimNode
+from pe_nodes.child_environment import LAUNCHER
 from pe_nodes.node_process import run_process
 from pe_nodes.settings import SimSettings
 
-GAZEBO_FAILED = 5
+GAZEBO_FAILED, LAUNCHER_GONE = 5, 6
+LOOK = 0.5
+"""Period [s] of a look at whether the launcher still runs: a server must not play on when nobody waits for it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GazeboSettings(SimSettings):
     """Parameters of the arena simulator, and how Gazebo's world behaves."""
 
-    physics: str = quantity("nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path")
+    physics: str = quantity(
+        "nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path"
+    )
 
 
 class GazeboSimNode(ArenaSimNode):
@@ -36,9 +44,13 @@ class GazeboSimNode(ArenaSimNode):
         super().__init__(GazeboSettings())
         self._physics = Physics()
         self._bodies: GazeboBodies | None = None
+        self._parent = os.getppid()
+        given = os.environ.get(LAUNCHER, "")
+        self._launcher = int(given) if given.isdigit() and psutil.pid_exists(int(given)) else 0
 
     def setup(self, settings: GazeboSettings) -> None:  # type: ignore[override]
         self._physics = load_physics(settings.physics)
+        self.create_timer(LOOK, self._look_at_launcher, clock=self.steady)
         try:
             super().setup(settings)
         except BaseException:
@@ -60,6 +72,11 @@ class GazeboSimNode(ArenaSimNode):
         except GazeboError as error:
             self._playing = False
             self.fail(GAZEBO_FAILED, str(error))
+
+    def _look_at_launcher(self) -> None:
+        gone = os.getppid() != self._parent or (self._launcher and not psutil.pid_exists(self._launcher))
+        if gone and self.active:
+            self.fail(LAUNCHER_GONE, "what has launched this node is gone")
 
     def deactivate(self) -> None:
         super().deactivate()

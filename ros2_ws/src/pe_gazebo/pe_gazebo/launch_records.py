@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pe_core.arena import load_arena
-from pe_core.config import ConfigurationError, quantity
+from pe_core.config import quantity
 from pe_core.paths import config_names
-from pe_gazebo import installation
-from pe_gazebo.physics import load_physics
+from pe_gazebo.simulator import GazeboSimulator
 from pe_nodes import graph
 from pe_nodes.graph import RECORDER, SIM, NodeRecord
 from pe_nodes.launch_arguments import LaunchArguments
@@ -22,7 +21,9 @@ from pe_nodes.launch_arguments import LaunchArguments
 class GazeboArguments(LaunchArguments):
     """What ``name:=value`` may say."""
 
-    physics: str = quantity("nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path")
+    physics: str = quantity(
+        "nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path"
+    )
 
     NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
         **LaunchArguments.NAMED,
@@ -36,11 +37,9 @@ def records(arguments: GazeboArguments) -> list[NodeRecord]:
     Raises:
         ConfigurationError: an argument is refused, or Gazebo is not installed.
     """
-    physics = load_physics(arguments.physics)
-    if not installation.installed():
-        raise ConfigurationError(f"Gazebo is not installed in {installation.prefix()}; run: {installation.REMEDY}")
+    gazebo = GazeboSimulator.named(arguments.physics)
     nodes = graph.records(arguments)
-    physics.steps_in(load_arena(graph.check(arguments).arena).dt)
+    gazebo.physics.steps_in(load_arena(graph.check(arguments).arena).dt)
     simulator = next(node for node in nodes if node.name == SIM)
     moved = dataclasses.replace(
         simulator, package="pe_gazebo", executable="gazebo_sim",
@@ -50,14 +49,14 @@ def records(arguments: GazeboArguments) -> list[NodeRecord]:
     recorder = next((node for node in nodes if node.name == RECORDER), None)
     if recorder is not None:
         told[RECORDER] = dataclasses.replace(
-            recorder, parameters=recorder.parameters | {"manifest": _manifest(recorder, dataclasses.asdict(physics))}
+            recorder, parameters=recorder.parameters | {"manifest": _manifest(recorder, gazebo.identity())}
         )
     return [told.get(node.name, node) for node in nodes]
 
 
-def _manifest(recorder: NodeRecord, physics: dict[str, Any]) -> str:
+def _manifest(recorder: NodeRecord, simulator: dict[str, Any]) -> str:
     """The recorder's manifest with what moves the robots, which counts as configuration."""
     manifest: dict[str, Any] = json.loads(recorder.parameters["manifest"])
-    manifest["simulator"] = {"name": "gazebo", "version": installation.VERSION, "physics": physics}
+    manifest["simulator"] = simulator
     text = json.dumps([manifest["configuration_sha256"], manifest["simulator"]], sort_keys=True)
     return json.dumps(manifest | {"configuration_sha256": hashlib.sha256(text.encode()).hexdigest()})

@@ -38,7 +38,9 @@ def corrected(last: Planar, poses: Sequence[Planar], seen: Planar, index: int) -
     ``last`` is the pose before the first step.
     """
     candidates = (poses[index], poses[index - 1] if index else last)
-    meant = min(candidates, key=lambda pose: math.hypot(pose[0] - seen[0], pose[1] - seen[1]) + _angle(pose, seen))
+    meant = min(
+        candidates, key=lambda pose: math.hypot(pose[0] - seen[0], pose[1] - seen[1]) + _angle(pose, seen)
+    )
     turn = math.remainder(seen[2] - meant[2], math.tau)
     cosine, sine = math.cos(turn), math.sin(turn)
     dx, dy = poses[-1][0] - meant[0], poses[-1][1] - meant[1]

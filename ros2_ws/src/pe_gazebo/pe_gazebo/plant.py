@@ -18,18 +18,18 @@ from pe_core.plant import HISTORY, advance
 from pe_core.robot import RobotModel
 from pe_core.roles import ROLES
 from pe_core.scenario import Layout
-from pe_core.unicycle import half_angle_sinc, wrap_angle
+from pe_core.unicycle import half_angle_sinc
 from pe_gazebo.drive import centre_of_mass
-from pe_gazebo.motion import Planar, corrected, moved
 from pe_gazebo.physics import Physics
 from pe_gazebo.server import Server
-from pe_gazebo.stepping import Batch, Stepper
+from pe_gazebo.stepping import Stepper
+from pe_gazebo.track import Track
 from pe_gazebo.transport import GazeboError
 from pe_gazebo.worlds import WORLD, world_sdf
 
 SETTLE = 0.5
 """Time [s] in which the robots come to rest on their wheels, before the episode begins."""
-PIECES = 5
+PIECES = 2
 """Parts of a control period in which the wheels of a robot with lag keep their speed."""
 OMEGA_MOST = math.pi
 """Gazebo's drive takes a turn rate as an angle."""
@@ -88,32 +88,39 @@ class GazeboBodies:
                 )
         self._physics, self._period = physics, period
         self._drives = [Drive(robot) for robot in robots]
-        self._behind = [centre_of_mass(robot) for robot in robots]
         self._pieces = 1 if all(drive.instant for drive in self._drives) else PIECES
         self._steps = physics.steps_in(period / self._pieces)
         if self._steps < 2:
-            raise ConfigurationError(f"physics {physics.name}: step = {physics.step!r}: allowed: at most half a piece")
-        self._poses: list[Planar] = [tuple(map(float, pose)) for pose in (layout.pursuer, layout.evader)]  # type: ignore[misc]
+            raise ConfigurationError(
+                f"physics {physics.name}: step = {physics.step!r}: allowed: at most half a piece"
+            )
+        self._tracks = [
+            Track(role, pose, physics.step, centre_of_mass(robot))
+            for role, pose, robot in zip(ROLES, (layout.pursuer, layout.evader), robots, strict=True)
+        ]
         self.states = np.zeros((2, 5))
         world = world_sdf(layout, dict(zip(ROLES, robots, strict=True)), physics, period / self._pieces)
         self._server = Server(world, WORLD)
         try:
             self._stepper = Stepper(self._server, ROLES, physics.step)
-            self._before = 1
             for _ in range(max(round(SETTLE / period), 1) * self._pieces):
                 self._batch([(0.0, 0.0), (0.0, 0.0)])
         except BaseException:
             self.close()
             raise
 
-    def follow(self, executed: Sequence[tuple[float, float]] | NDArray[np.float64], duration: float) -> NDArray[np.float64]:
+    def follow(
+        self, executed: Sequence[tuple[float, float]] | NDArray[np.float64], duration: float
+    ) -> NDArray[np.float64]:
         """Advance one control period under executed commands (v, omega) of both robots; returns ``states``.
 
         Raises:
             GazeboError: the server is gone or has lost a step.
         """
         if abs(duration - self._period) > 1e-9:
-            raise GazeboError(f"Gazebo: a step of {duration:g} s: allowed: the control period, {self._period:g} s")
+            raise GazeboError(
+                f"Gazebo: a step of {duration:g} s: allowed: the control period, {self._period:g} s"
+            )
         for drive, command in zip(self._drives, executed, strict=True):
             drive.take((float(command[0]), float(command[1])))
         piece = self._period / self._pieces
@@ -124,27 +131,8 @@ class GazeboBodies:
     def _batch(self, wheels: list[tuple[float, float]]) -> None:
         done = self._stepper.batch(dict(zip(ROLES, wheels, strict=True)), self._steps)
         for i, role in enumerate(ROLES):
-            self._account(i, done[role])
-        self._before = 0
-
-    def _account(self, i: int, batch: Batch) -> None:
-        """Go on with the pose of robot ``i`` by its velocity at every step since the last batch."""
-        wanted = self._steps + self._before
-        if len(batch.motions) != wanted:
-            raise GazeboError(f"Gazebo: {ROLES[i]}: {len(batch.motions)} velocities for {wanted} physics steps")
-        last = pose = self._poses[i]
-        poses = []
-        for entry in batch.motions:
-            (vx, vy, _), omega = entry.linear, entry.angular[2]
-            pose = moved(pose, (vx, vy, omega), self._physics.step, self._behind[i])
-            poses.append(pose)
-        scan = batch.scan
-        index = next((k for k, entry in enumerate(batch.motions) if scan and entry.time_ns == scan.time_ns), None)
-        if scan is not None and index is not None:
-            pose = corrected(last, poses, (scan.x, scan.y, scan.yaw), index)
-        self._poses[i] = pose
-        along = vx * math.cos(pose[2]) + vy * math.sin(pose[2])
-        self.states[i] = (pose[0], pose[1], wrap_angle(pose[2]), along, omega)
+            self._tracks[i].add(done[role])
+            self.states[i] = self._tracks[i].state(self._stepper.time_ns)
 
     def close(self) -> None:
         """Stop the server; may be called twice."""

@@ -69,10 +69,11 @@ class Server:
                     self._start(name, end - time.monotonic())
                     break
                 except GazeboError:
-                    # Somebody may have taken the port meanwhile.
-                    if attempt == TRIES - 1 or "Address already in use" not in self._said():
+                    # Somebody may have taken the port meanwhile; and now and then a server crashes while it starts.
+                    ended = self._process is not None and self._process.poll() is not None
+                    if attempt == TRIES - 1 or not ended:
                         raise
-                    self._stop_process()
+                    self._stop()
         except BaseException as error:
             self._failed = isinstance(error, GazeboError)
             self.close()
@@ -88,21 +89,14 @@ class Server:
                 stdin=subprocess.DEVNULL, cwd=self.folder, start_new_session=True, preexec_fn=dies_with(os.getpid()),
             )  # fmt: skip
         try:
-            self._transport = self._connect(port, begin + timeout)
+            self._transport = Transport(port, timeout, self._alive)
             # A subscription or an advertisement that comes before the world is there is lost now and then.
             stats, left = f"/gazebo/{name}/world_stats", begin + timeout - time.monotonic()
-            self._transport.until(lambda: self._alive() and self.transport.publishes(stats), left, "no world came up")
+            self._transport.until(
+                lambda: self._alive() and self.transport.publishes(stats), left, "no world came up"
+            )
         except GazeboError as error:
             raise GazeboError(f"{error}; {self.last_words()}") from error
-
-    def _connect(self, port: int, end: float) -> Transport:
-        while True:
-            self._alive()
-            try:
-                return Transport(port, 0.2)
-            except GazeboError:
-                if time.monotonic() > end:
-                    raise
 
     @property
     def transport(self) -> Transport:
@@ -138,7 +132,8 @@ class Server:
         """Whether the server still runs, and the end of its log."""
         code = None if self._process is None else self._process.poll()
         state = "gzserver runs" if code is None else f"gzserver ended with exit code {code}"
-        lines = self._said().splitlines()[-_TAIL:]
+        # A machine without loudspeakers is no news.
+        lines = [line for line in self._said().splitlines() if not line.startswith(("ALSA", "AL lib"))][-_TAIL:]
         return "\n    ".join([f"{state}; its log, {self.log}:", *lines])
 
     def _said(self) -> str:
@@ -148,14 +143,14 @@ class Server:
 
     def close(self) -> None:
         """Stop the server and wait for its end; its log is kept where it failed.  May be called twice."""
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
-        self._stop_process()
+        self._stop()
         if not self._failed:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _stop_process(self) -> None:
+    def _stop(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
         process, self._process = self._process, None
         if process is None:
             return

@@ -6,7 +6,8 @@ Three properties of Gazebo 11 shape this:
   All messages are handled in one thread, in the order in which they came; a request for ``physics_info`` is answered
   by that thread.  Its answer, asked for after the velocities were sent, says that they count.
 - A link's velocities are published by the world itself at every step, but the last of them may lie in a queue until
-  the next one is published.  So the last step of a batch is taken on its own, and pushes the others out.
+  the next one is published.  So the last step of a batch is taken on its own, and pushes the others out; on a busy
+  machine even that may be late, and what is missing comes with the next batch.
 - ``multi_step`` replaces what is left of the one before, so one may follow only when the other is done.  A scan of
   the pose sensor, whose turn comes one step before the end of a batch, says so at once; the world's statistics, five
   times a second, where the scan was late.  The scan's pose may be that before or after the step of its time.
@@ -24,6 +25,8 @@ from pe_gazebo.worlds import POSE_SENSOR, WORLD
 
 ANSWER = 60.0
 """Longest wait [s] for one batch of steps, on a machine that is busy."""
+TAIL = 0.02
+"""Wait [s] for the velocities of the last steps, once the world has taken them."""
 _BASE = "base_link"
 
 
@@ -67,7 +70,9 @@ class Stepper:
             self._transport.advertise(topic, messages.POSE)
         said = [self._control, self._request, *self._velocity.values()]
         self._wait(lambda: all(map(self._transport.has_subscriber, said)), "nobody takes velocities")
-        self._wait(lambda: all(map(self._transport.is_subscribed, heard)), "the robots' topics do not come up")
+        self._wait(
+            lambda: all(map(self._transport.is_subscribed, heard)), "the robots' topics do not come up"
+        )
         # One step before the batches begin, so that the pose sensor's turn comes one step before a batch ends.
         self._answer()
         self._go(1)
@@ -78,18 +83,23 @@ class Stepper:
         Returns what every robot did since the batch before.
 
         Raises:
-            GazeboError: the server does not answer, or has lost a step.
+            GazeboError: the server does not answer.
         """
         for role, (v, omega) in velocities.items():
             self._transport.publish(self._velocity[role], messages.velocity(v, omega))
         self._answer()
         self._go(steps - 1)
         self._go(1)
-        self._wait(self._complete, "the robots' velocities do not come")
+        self._transport.comes(self._complete, TAIL)
         taken = {role: Batch(data, self._scans.get(role)) for role, data in self._data.items()}
         self._data = {role: [] for role in self._roles}
         self._scans = {}
         return taken
+
+    @property
+    def time_ns(self) -> int:
+        """Simulated time [ns] at the end of the last batch."""
+        return self._target_ns
 
     def _complete(self) -> bool:
         return all(data and data[-1].time_ns >= self._target_ns for data in self._data.values())

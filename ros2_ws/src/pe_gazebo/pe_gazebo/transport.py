@@ -56,7 +56,9 @@ class _Frames:
             except ValueError:
                 size = -1
             if not 0 <= size <= _FRAME_MOST:
-                raise GazeboError(f"Gazebo's transport: {bytes(self._kept[:_HEADER])!r} is no length of a frame")
+                raise GazeboError(
+                    f"Gazebo's transport: {bytes(self._kept[:_HEADER])!r} is no length of a frame"
+                )
             if len(self._kept) < _HEADER + size:
                 break
             payloads.append(bytes(self._kept[_HEADER : _HEADER + size]))
@@ -72,12 +74,15 @@ def frame(payload: bytes) -> bytes:
 class Transport:
     """One participant.  ``advertise`` and ``subscribe`` first, then ``publish`` and ``until``."""
 
-    def __init__(self, port: int, timeout: float) -> None:
+    def __init__(self, port: int, timeout: float, alive: Callable[[], bool] = lambda: True) -> None:
         """Connect to the master at ``port`` of this machine and wait for its greeting, at most ``timeout`` [s].
+
+        ``alive`` is asked meanwhile, and may raise where there is nobody to wait for.
 
         Raises:
             GazeboError: nobody answers.
         """
+        end = time.monotonic() + timeout
         self._selector = selectors.DefaultSelector()
         self._publishers: dict[str, list[Publisher]] = {}
         self._handlers: dict[str, tuple[str, Handler]] = {}
@@ -89,9 +94,10 @@ class Transport:
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._port = self._listener.getsockname()[1]
         try:
-            self._master = self._connect(port, timeout)
+            self._master = self._connect(port, timeout, alive=alive)
             self._watch(self._master, self._on_master, "the master has closed its connection")
-            self.until(lambda: self._greeted, timeout, "the master does not greet")
+            left = max(end - time.monotonic(), CONNECT_TIMEOUT)
+            self.until(lambda: self._greeted or not alive(), left, "the master does not greet")
         except BaseException:
             self.close()
             raise
@@ -145,12 +151,18 @@ class Transport:
         Raises:
             GazeboError: ``failure``, after ``timeout`` [s].
         """
+        if not self.comes(condition, timeout):
+            raise GazeboError(f"Gazebo: {failure} (waited {timeout:g} s)")
+
+    def comes(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Receive until ``condition`` holds; False where it does not within ``timeout`` [s]."""
         end = time.monotonic() + timeout
         while not condition():
             left = end - time.monotonic()
             if left <= 0.0:
-                raise GazeboError(f"Gazebo: {failure} (waited {timeout:g} s)")
+                return False
             self.pump(left)
+        return True
 
     def pump(self, timeout: float) -> None:
         """Receive what is there, waiting up to ``timeout`` [s] for the first of it."""
@@ -167,13 +179,16 @@ class Transport:
     # -- connections --------------------------------------------------------------------------------------
 
     @staticmethod
-    def _connect(port: int, timeout: float, host: str = HOST) -> socket.socket:
+    def _connect(
+        port: int, timeout: float, host: str = HOST, alive: Callable[[], bool] = lambda: True
+    ) -> socket.socket:
         end = time.monotonic() + timeout
         while True:
             try:
                 connection = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
                 break
             except OSError as error:
+                alive()
                 if time.monotonic() > end:
                     raise GazeboError(f"Gazebo: nobody answers at port {port}: {error}") from error
                 time.sleep(0.02)
@@ -233,7 +248,11 @@ class Transport:
 
     def _open(self, publisher: Publisher) -> None:
         """Connect to a publisher of a subscribed topic, once: the master may name it more than once."""
-        if publisher.topic not in self._handlers or publisher in self._connected or publisher.port == self._port:
+        if (
+            publisher.topic not in self._handlers
+            or publisher in self._connected
+            or publisher.port == self._port
+        ):
             return
         kind, handler = self._handlers[publisher.topic]
         connection = self._connect(publisher.port, CONNECT_TIMEOUT, publisher.host)

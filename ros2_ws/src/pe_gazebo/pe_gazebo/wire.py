@@ -1,7 +1,7 @@
 """Protocol Buffers' wire format, as far as Gazebo's messages need it; pure.
 
 A field is a key, number * 8 + kind, and a value: a varint (kind 0), eight bytes (1), bytes with their length (2), or
-four bytes (5).  https://protobuf.dev is where the format is told; which number means what is in ``messages``.
+four bytes (5).  Which number means what is in ``messages``.
 """
 
 from __future__ import annotations

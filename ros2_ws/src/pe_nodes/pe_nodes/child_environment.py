@@ -13,6 +13,8 @@ from pathlib import Path
 DOMAINS = range(62, 101)
 RUN_TOKEN = "PE_RUN"
 """Environment variable that all processes of one run share, and no others."""
+LAUNCHER = "PE_LAUNCHER"
+"""Environment variable with the process id of what has launched the nodes, where that is not their parent."""
 FASTDDS_PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
@@ -26,6 +28,7 @@ def child_environment(environment: Mapping[str, str], on_one_machine: bool = Tru
     """
     result = dict(environment)
     result[RUN_TOKEN] = uuid.uuid4().hex
+    result[LAUNCHER] = str(os.getpid())
     if on_one_machine:
         result.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().choice(DOMAINS)))
         result.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")

@@ -24,7 +24,7 @@ from pe_core.arena import OBSTACLES_MAX, Arena, ArenaConfig
 from pe_core.ekf import advance_in_place, correct_in_place, usual_deviations
 from pe_core.ekf import deviations as deviation_of
 from pe_core.observation import SIZE, encode_batch
-from pe_core.plant import HISTORY, advance, plant_step
+from pe_core.plant import HISTORY, Bodies, advance, plant_step
 from pe_core.randomisation import WorldDraw
 from pe_core.robot import (
     RADIUS,
@@ -54,6 +54,8 @@ from pe_safety.sight import write_sight
 # Columns of Games.counts, per robot.
 INTERVENTIONS, INFEASIBLE, BACKUPS, CONTACTS, MOVING_CONTACTS = range(5)
 COUNTS = 5
+COMMAND, MOVE, JUDGE = 1, 2, 4
+"""Parts of a control step: both commands are filtered, both robots move, margins and capture are judged."""
 # A robot up to this multiple of its creeping speed (and gain error) counts as standing.
 _CREEPING = 1.05
 # Largest age of an opponent's state [control steps].
@@ -87,6 +89,7 @@ def step_games(
     violations: NDArray[np.int64],
     counts: NDArray[np.int64],
     corrections: NDArray[np.float64],
+    phases: int = COMMAND | MOVE | JUDGE,
 ) -> None:
     """Advance the games ``active`` by one control step, in place.
 
@@ -107,6 +110,7 @@ def step_games(
         counts: (N, 2, 5) interventions, infeasible, backup, samples in contact with the other robot, those at which
             this robot moved; with 5 + ladder.REASONS columns also cycles by the ladder's reason; corrections:
             (N, 2, 2) sum and largest.
+        phases: which parts of the step are taken: ``COMMAND`` | ``MOVE`` | ``JUDGE``.
     """
     h = np.empty(BARRIERS_MAX)
     margins = np.empty(BARRIERS_MAX)
@@ -117,7 +121,7 @@ def step_games(
     ahead = np.empty(5)
     for k in range(active.shape[0]):
         n = active[k]
-        for r in range(2):
+        for r in range(2 if phases & COMMAND else 0):
             model, rival = models[n, r], models[n, 1 - r]
             nominal_v, nominal_omega = command_from_action(actions[k, r, 0], actions[k, r, 1], model)
             v, omega = nominal_v, nominal_omega
@@ -140,7 +144,7 @@ def step_games(
                     corrections[n, r, 0] += size
                     corrections[n, r, 1] = max(corrections[n, r, 1], size)
             commands[r, 0], commands[r, 1] = v, omega
-        for r in range(2):
+        for r in range(2 if phases & COMMAND else 0):
             for j in range(sent.shape[2] - 1, 0, -1):
                 for axis in range(2):
                     sent[n, r, j, axis] = sent[n, r, j - 1, axis]
@@ -150,7 +154,10 @@ def step_games(
             if randomised:
                 acting[n, r, 0, 0] = gains[n, r, 0] * executed[0]
                 acting[n, r, 0, 1] = gains[n, r, 1] * executed[1]
+        for r in range(2 if phases & MOVE else 0):
             plant_step(states[n, r], acting[n, r], plants[n, r], dt)
+        if not phases & JUDGE:
+            continue
         steps[n] += 1
         there = obstacles[n, 1, : obstacle_count[n]]
         margin = min(
@@ -262,6 +269,7 @@ class Games:
         robots: tuple[RobotModel, RobotModel],
         parameters: tuple[SafetyParameters | None, SafetyParameters | None] | None,
         worlds: Sequence[WorldDraw] | None = None,
+        bodies: Sequence[Bodies] | None = None,
     ) -> None:
         """Games in ``config`` between ``robots``.
 
@@ -269,7 +277,13 @@ class Games:
             layouts: of each game; with ``worlds`` as the map shows them.
             parameters: of both filters; None runs without a filter, one or both.
             worlds: the drawn world of each game, which then says what the robots are; None: everything is exact.
+            bodies: who moves the robots of each game; None: the plants of ``pe_core``.
+
+        Raises:
+            ValueError: both worlds and bodies are given.
         """
+        if worlds is not None and bodies is not None:
+            raise ValueError("games in drawn worlds are moved by their own plants")
         n = len(layouts)
         self.config = config
         self._worlds = worlds
@@ -287,6 +301,9 @@ class Games:
             self.obstacle_count[i] = count
             self.half_side[i] = layout.arena.half_side
             self.obstacles[i, :, :count] = layout.arena.obstacles
+        self._bodies = bodies
+        for i, body in enumerate(bodies or ()):
+            self.states[i] = body.states
         delay = max(robot.delay for robot in robots)
         if worlds is not None:
             self._plants = self._models.copy()
@@ -460,13 +477,13 @@ class Games:
         randomised = self._worlds is not None
         now = self.steps[self.active]
         last = self.states.copy() if randomised else self.states
-        step_games(
-            self.active, self.states, self._sent, self._acting, np.ascontiguousarray(actions), self.half_side,
-            self.obstacles, self.obstacle_count, self._models, self._plants, self._gains, self._parameters,
-            self._filtered, self.config.capture_radius, self.config.dt, randomised, self._seen, self._deviations,
-            self._ages_now(), self.steps, self.captured, self.min_margin, self.violations,
-            self._cycles, self.corrections,
-        )  # fmt: skip
+        if self._bodies is None:
+            self._take(actions, COMMAND | MOVE | JUDGE)
+        else:
+            self._take(actions, COMMAND)
+            for n in self.active:
+                self.states[n] = self._bodies[n].follow(self._sent[n, :, 0], self.config.dt)
+            self._take(actions, JUDGE)
         if self._worlds is not None:
             every = self._worlds[0].ranges.pose_every
             observe_games(
@@ -476,7 +493,19 @@ class Games:
             )  # fmt: skip
         running = ~self.captured[self.active] & (self.steps[self.active] < self.config.max_steps)
         if not running.all():
+            if self._bodies is not None:
+                for n in self.active[~running]:
+                    self._bodies[n].close()
             self.active = self.active[running]
+
+    def _take(self, actions: NDArray[np.float64], phases: int) -> None:
+        step_games(
+            self.active, self.states, self._sent, self._acting, np.ascontiguousarray(actions), self.half_side,
+            self.obstacles, self.obstacle_count, self._models, self._plants, self._gains, self._parameters,
+            self._filtered, self.config.capture_radius, self.config.dt, self._worlds is not None, self._seen,
+            self._deviations, self._ages_now(), self.steps, self.captured, self.min_margin, self.violations,
+            self._cycles, self.corrections, phases,
+        )  # fmt: skip
 
     def _margin(self, i: int) -> float:
         first, second = self._models[i, 0, RADIUS], self._models[i, 1, RADIUS]

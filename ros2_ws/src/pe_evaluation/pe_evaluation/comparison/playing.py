@@ -7,6 +7,7 @@ games (``apart``); the rest of the step, the evader's filter, plants, estimates 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from pe_core.bundle import PolicyBundle
 from pe_core.config import ConfigurationError
+from pe_core.plant import Bodies, Simulator
 from pe_core.rewards import Rewards, load_rewards
 from pe_core.robot import OMEGA_MAX, V_MAX, RobotModel, command_from_action
 from pe_evaluation.comparison.acting import Actor
@@ -73,14 +75,14 @@ class Stage:
         return self.setup.policies[0]
 
 
-def prepare_stage(plan: Plan, job: Job) -> Stage:
-    """Load and check what ``job`` names.
+def prepare_stage(plan: Plan, job: Job, simulator: Simulator | None = None) -> Stage:
+    """Load and check what ``job`` names; ``simulator`` moves the robots, None: the plants of ``pe_core``.
 
     Raises:
         ConfigurationError: a name is unknown, or a file or bundle refused.
     """
     approach = plan.approach(job.approach)
-    setup = prepare(plan.match(job))
+    setup = prepare(plan.match(job), simulator)
     assert setup.parameters is not None
     evader = setup.parameters[1]
     if approach.safety == "none":
@@ -159,15 +161,28 @@ class _Log:
 
 
 def play(stage: Stage, job: Job, apart: bool | None = None) -> list[Played]:
-    """Play the episodes of ``job`` in one batch.
+    """Play the episodes of ``job`` in one batch, or one after the other where a simulator moves the robots.
 
     ``apart`` filters the pursuer's commands game by game; None: where its filter learns.
     """
     setup = stage.setup
+    if setup.simulator is None:
+        return _play(stage, job, apart, None)
+    played = []
+    for episode in range(job.first, job.first + job.count):
+        layouts, _ = start(setup, range(episode, episode + 1))
+        with contextlib.closing(setup.simulator.bodies(layouts[0], setup.config, setup.robots)) as bodies:
+            played += _play(stage, dataclasses.replace(job, first=episode, count=1), apart, bodies)
+    return played
+
+
+def _play(stage: Stage, job: Job, apart: bool | None, bodies: Bodies | None) -> list[Played]:
+    setup = stage.setup
     episodes, config = range(job.first, job.first + job.count), setup.config
     layouts, worlds = start(setup, episodes)
     robots = [setup.robots if worlds is None else _believed(world) for world in worlds or layouts]
-    games = Games(layouts, config, setup.robots, stage.parameters, worlds)
+    moved = None if bodies is None else [bodies]
+    games = Games(layouts, config, setup.robots, stage.parameters, worlds, moved)
     pilots: list[Pilot] = []
     if apart or (apart is None and stage.disturbance is not None):
         if stage.parameters[0] is None:

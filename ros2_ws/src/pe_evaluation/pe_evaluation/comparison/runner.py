@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from pe_core.plant import Simulator
 from pe_evaluation.comparison import maps
 from pe_evaluation.comparison.episode import metrics
 from pe_evaluation.comparison.plan import IDEAL, Cell, Job, Plan
@@ -22,6 +23,7 @@ from pe_evaluation.comparison.track import save_track
 
 _plan: Plan | None = None
 _folder: Path | None = None
+_simulator: Simulator | None = None
 
 
 def run(store: Store, workers: int | None = None, progress: Callable[[Job], None] | None = None) -> int:
@@ -33,7 +35,7 @@ def run(store: Store, workers: int | None = None, progress: Callable[[Job], None
     count = workers or len(os.sched_getaffinity(0))
     if count == 1 or len(jobs) <= 1:
         threads = torch.get_num_threads()
-        _initialise(store.plan, store.folder, None)
+        _initialise(store.plan, store.folder, None, store.simulator)
         try:
             for job in jobs:
                 store.append(job, play_job(job))
@@ -43,7 +45,7 @@ def run(store: Store, workers: int | None = None, progress: Callable[[Job], None
             torch.set_num_threads(threads)
         return sum(job.count for job in jobs)
     context = multiprocessing.get_context("spawn")
-    given = (store.plan, store.folder, os.getpid())
+    given = (store.plan, store.folder, os.getpid(), store.simulator)
     with ProcessPoolExecutor(count, context, initializer=_initialise, initargs=given) as pool:
         futures = {pool.submit(play_job, job): job for job in jobs}
         try:
@@ -57,10 +59,10 @@ def run(store: Store, workers: int | None = None, progress: Callable[[Job], None
     return sum(job.count for job in jobs)
 
 
-def _initialise(plan: Plan, folder: Path, parent: int | None) -> None:
-    global _plan, _folder
+def _initialise(plan: Plan, folder: Path, parent: int | None, simulator: Simulator | None) -> None:
+    global _plan, _folder, _simulator
     torch.set_num_threads(1)
-    _plan, _folder = plan, folder
+    _plan, _folder, _simulator = plan, folder, simulator
     _stage.cache_clear()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
@@ -90,7 +92,7 @@ def play_job(job: Job) -> list[Row]:
 @lru_cache(maxsize=4)
 def _stage(approach: str, cell: Cell, seed: int, scenario: str) -> Stage:
     assert _plan is not None
-    return prepare_stage(_plan, Job(approach, cell, seed, 0, 1, scenario))
+    return prepare_stage(_plan, Job(approach, cell, seed, 0, 1, scenario), _simulator)
 
 
 def keeps_track(plan: Plan, job: Job, episode: int) -> bool:

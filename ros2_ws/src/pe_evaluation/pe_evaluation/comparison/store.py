@@ -23,6 +23,7 @@ from pe_core.bundle import load_bundle
 from pe_core.config import ConfigurationError, read_yaml
 from pe_core.files import replaced, write_text
 from pe_core.paths import config_path
+from pe_core.plant import Simulator
 from pe_core.provenance import git_revision
 from pe_evaluation.comparison.maps import Maps
 from pe_evaluation.comparison.plan import Job, Plan
@@ -76,14 +77,20 @@ def _digest(value: Any) -> str:
 class Store:
     """The folder of one comparison."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: Plan, simulator: Simulator | None = None) -> None:
         """Open ``folder`` for ``plan``, new or begun; drop what an unfinished job left.
+
+        ``simulator`` moves the robots; None: the plants of ``pe_core``.
 
         Raises:
             ConfigurationError: it cannot be written, or holds another comparison.
         """
-        self.folder, self.plan = folder, plan
+        self.folder, self.plan, self.simulator = folder, plan, simulator
         found = identity_of_plan(plan)
+        if simulator is not None:
+            found["configuration"]["simulator"] = _digest(simulator.identity())
+            found["configuration_sha256"] = _digest([found["plan"], found["configuration"]])
+            found["simulator"] = simulator.identity()
         try:
             for name in (PARTS, TRACKS):
                 (folder / name).mkdir(parents=True, exist_ok=True)
