@@ -6,6 +6,8 @@ command needs it imports when it runs.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from pe_cli import (
@@ -32,6 +34,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from pe_core.provenance import git_revision, version
+
+        revision = git_revision()
+        typer.echo(f"pe {version()}" + (f" (revision {revision})" if revision else ""))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version and revision this is.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    pass
+
 
 # Words that a command hands on as they are, dashes included.
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
