@@ -17,7 +17,8 @@ def files_below(folder: str) -> list[tuple[str, list[str]]]:
     """The files under `folder`, each kept at its place under share/pursuit_evasion."""
     listed = []
     for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if os.path.join(root, name) not in LEFT_OUT and name != "__pycache__")
+        kept = (name for name in folders if name != "__pycache__" and os.path.join(root, name) not in LEFT_OUT)
+        folders[:] = sorted(kept)
         if files:
             listed.append((f"share/pursuit_evasion/{root}", sorted(os.path.join(root, name) for name in files)))
     return listed

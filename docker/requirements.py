@@ -1,7 +1,7 @@
 """Prints what pyproject.toml asks pip for, one requirement a line: the image's versions have no second source.
 
-python requirements.py PYPROJECT [EXTRA...]: the dependencies and those extras' own. The project itself is left out, so a
-layer of the image that installs the lines changes only when pyproject.toml does.
+python requirements.py PYPROJECT [EXTRA...]: the dependencies and those extras' own. The project itself is left out, so
+that a layer of the image that installs the lines changes only when pyproject.toml does.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from pe_cli import (
     bag,
     bench,
     compare,
+    docs,
     doctor,
     evaluate,
     exploit,
@@ -49,7 +50,8 @@ def _show_version(asked: bool) -> None:
 def _options(
     _version: Annotated[
         bool,
-        typer.Option("--version", help="Say which version and revision this is.", is_eager=True, callback=_show_version),
+        typer.Option("--version", help="Say which version and revision this is.", is_eager=True,
+                     callback=_show_version),  # fmt: skip
     ] = False,
 ) -> None:
     pass
@@ -70,4 +72,5 @@ app.command("bag")(bag.bag)
 app.command("bench")(bench.bench)
 app.add_typer(policy.app, name="policy")
 app.command("doctor")(doctor.doctor)
+app.command("docs")(docs.docs)
 app.command("test", context_settings=_PASS_ON)(test.test)

@@ -85,8 +85,9 @@ def test_everything_copied_is_there_and_not_ignored() -> None:
 
 @pytest.mark.parametrize(
     ("path", "out"),
-    [(".git/config", True), ("cli/pe_cli/__pycache__/app.pyc", True), ("out/bag/x.mcap", True), ("ros2_ws/build/x", True),
-     ("docker/.env", True), ("ros2_ws/src/pe_core/setup.py", False), ("docs/bags.md", False)],
+    [(".git/config", True), ("cli/pe_cli/__pycache__/app.pyc", True), ("out/bag/x.mcap", True),
+     ("ros2_ws/build/x", True), ("docker/.env", True),
+     ("ros2_ws/src/pe_core/setup.py", False), ("docs/bags.md", False)],
 )  # fmt: skip
 def test_what_the_context_leaves_out(path: str, out: bool) -> None:
     assert ignored(path) is out

@@ -34,7 +34,8 @@ def test_every_command_of_a_job_is_one_that_runs(job: str) -> None:
 
 
 def test_folders_that_steps_work_in_are_there() -> None:
-    folders = [step["working-directory"] for job in jobs().values() for step in job["steps"] if "working-directory" in step]
+    steps = [step for job in jobs().values() for step in job["steps"]]
+    folders = [step["working-directory"] for step in steps if "working-directory" in step]
     assert folders and all((REPOSITORY / folder).is_dir() for folder in folders)
 
 
