@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 
 from pe_core.config import ConfigurationError
-from pe_core.provenance import git_revision
+from pe_core.provenance import git_revision, version
 from pe_evaluation.evaluate import Match, evaluate
 from pe_evaluation.metrics import Metrics, identity_of, summarise, write_json
 
@@ -36,7 +36,7 @@ def run(match: Match, episodes: int, json_path: Path | None = None, workers: int
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task(f"{match.pursuer} v {match.evader}", total=episodes)
         records, identity = evaluate(match, episodes, workers, lambda done: progress.advance(task, done))
-    metrics = summarise(records, identity_of(git_revision=git_revision(), **identity))
+    metrics = summarise(records, identity_of(git_revision=git_revision(), version=version(), **identity))
     wall = time.perf_counter() - start
     Console().print(table(match, metrics, wall))
     if json_path is not None:
