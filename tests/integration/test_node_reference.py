@@ -20,5 +20,6 @@ def test_the_page_of_nodes_says_what_the_nodes_say(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     now, written = (tmp_path / "nodes.md").read_text(), (repository / "docs" / "nodes.md").read_text()
-    changes = difflib.unified_diff(written.splitlines(), now.splitlines(), "docs/nodes.md", "the nodes", lineterm="", n=0)
+    names = {"fromfile": "docs/nodes.md", "tofile": "the nodes", "lineterm": "", "n": 0}
+    changes = difflib.unified_diff(written.splitlines(), now.splitlines(), **names)
     assert now == written, "\n".join([*changes, "", "python -m tests.support.node_reference docs/nodes.md"])

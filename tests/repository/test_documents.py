@@ -11,7 +11,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.repository.sources import REPOSITORY
+from tests.repository.sources import REPOSITORY, package_folders
 from tests.support.command_checks import fault
 from tests.support.shown_commands import Shown, in_line, in_markdown
 
@@ -123,6 +123,25 @@ def test_a_missing_heading_is_named() -> None:
     assert link_fault(readme, "#two-commands") is None
     assert "no heading #three-commands" in (link_fault(readme, "#three-commands") or "")
     assert "docs/nothing.md is not there" in (link_fault(readme, "docs/nothing.md") or "")
+
+
+def quoted_symptoms() -> list[str]:
+    """What docs/troubleshooting.md says that a program prints: the code in the first column of its tables."""
+    lines = (REPOSITORY / "docs" / "troubleshooting.md").read_text().splitlines()
+    first = [line.split(" | ")[0] for line in lines if line.startswith("| ")]
+    return [code for cell in first for code in re.findall(r"`([^`]+)`", cell) if not code.startswith(("./", "--"))]
+
+
+def test_every_message_that_troubleshooting_quotes_is_one_that_we_print() -> None:
+    """Between omissions, word for word; what another program prints is named here."""
+    others = {"No module named 'torch'"}
+    sources = [path.read_text() for folder in package_folders().values() for path in folder.rglob("*.py")]
+    sources.append((REPOSITORY / "pe").read_text())
+    said = re.sub(r"\{[^{}]*\}", "…", re.sub(r'"\s*\n\s*f?"', "", "\n".join(sources)))
+    parts = {part.strip(" '") for code in quoted_symptoms() if code not in others for part in code.split("…")}
+    assert len(parts) > 20
+    lost = sorted(part for part in parts - {"bag_2.mcap", "error:"} if part not in said)
+    assert not lost, "\n".join(lost)
 
 
 def test_every_page_is_linked_from_the_readme_or_a_page_that_is() -> None:

@@ -121,12 +121,13 @@ def _number(words: list[str], place: int) -> str:
 
 def launch_fault(file: str, words: list[str]) -> str | None:
     """What is wrong with a launch file's name and its arguments."""
+    if PLACEHOLDER.fullmatch(file):
+        return None
     path = REPOSITORY / "launch" / file
     if not path.is_file():
         return f"launch/{file} is not there"
-    module = process_launch.load(file)
-    table = getattr(module, "table", launch_arguments.table)
-    known = {row[0]: row[2] for row in table()}
+    kind = getattr(process_launch.load(file), "ARGUMENTS", launch_arguments.LaunchArguments)
+    known = list(quantities(kind))
     for word in words:
         name, separator, value = word.partition(":=")
         if word.startswith("--"):
@@ -135,7 +136,7 @@ def launch_fault(file: str, words: list[str]) -> str | None:
             continue
         if not separator or name not in known:
             return f"{file}: {word}: known: {', '.join(known)}"
-        if table is launch_arguments.table and value and not PLACEHOLDER.fullmatch(value) and "$" not in value:
+        if kind is launch_arguments.LaunchArguments and value and not PLACEHOLDER.fullmatch(value) and "$" not in value:
             try:
                 launch_arguments.from_texts({name: value} | ({} if name != "watchdog" else {"rate": "1.0"}))
             except ConfigurationError as error:

@@ -33,7 +33,7 @@ EVERY_NODE = ("/rosout", "/parameter_events", "/diagnostics")
 
 WORDS = {
     "state_estimator": "Fuses odometry and, where there are any, absolute poses; publishes the state in the map frame.",
-    "policy": "Encodes the observation and runs the bundle. Without fresh states it says nothing, which stops the robot.",
+    "policy": "Encodes the observation, runs the bundle. Without fresh states it says nothing, which stops the robot.",
     "safety": "The only one that commands the base. Publishes from its own timer; services clear what has latched.",
     "watchdog": "Runs on the robot's computer between `cmd_vel` and the driver ([robots.md](robots.md#the-watchdog)).",
     "arena_sim": "Bodies, sensors, clock and rules; ends when all episodes are played.",
@@ -43,13 +43,13 @@ WORDS = {
 
 HEAD = """# Nodes
 
-Made from the running nodes by `python -m tests.support.node_reference docs/nodes.md`; a test compares. What the nodes are for
-and how they work together: [architecture.md](architecture.md).
+Made from the running nodes by `python -m tests.support.node_reference docs/nodes.md`; a test compares. What the nodes are
+for and how they work together: [architecture.md](architecture.md).
 
 Names without a leading `/` are relative: they lie in the robot's namespace, `/pursuer` or `/evader`. Every node has the
 services of a lifecycle node, the parameters `autostart` (true: configures and activates itself) and `use_sim_time`, and
-publishes a heartbeat on `/diagnostics`. A parameter is read-only while its node is active; a value that is out of bounds is
-refused when the node starts, with the name, the value and the range.
+publishes a heartbeat on `/diagnostics`. A parameter is read-only while its node is active; a value that is out of bounds
+is refused when the node starts, with the name, the value and the range.
 """
 
 
