@@ -24,6 +24,11 @@ def test_workflow_is_valid(schema: str) -> None:
     assert tool("check-jsonschema", "--builtin-schema", schema, WORKFLOW) == ""
 
 
+def test_citation_is_valid() -> None:
+    words = ("--builtin-schema", "vendor.citation-file-format")
+    assert tool("check-jsonschema", *words, REPOSITORY / "CITATION.cff") == ""
+
+
 @pytest.mark.parametrize("job", sorted(jobs()))
 def test_every_command_of_a_job_is_one_that_runs(job: str) -> None:
     scripts = [step["run"] for step in jobs()[job]["steps"] if "run" in step]

@@ -100,6 +100,7 @@ def _pe(words: list[str], whole: bool) -> str | None:
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         if words[:1] == ["bag"] and words[1:]:
+            words = ["bag", words[1].lstrip("/"), *words[2:]]
             Path(words[1]).mkdir(parents=True)
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             try:

@@ -43,13 +43,13 @@ WORDS = {
 
 HEAD = """# Nodes
 
-Made from the running nodes by `python -m tests.support.node_reference docs/nodes.md`; a test compares. What the nodes are
+Made from the running nodes by `python -m tests.support.node_reference docs/nodes.md`; a test compares. What they are
 for and how they work together: [architecture.md](architecture.md).
 
 Names without a leading `/` are relative: they lie in the robot's namespace, `/pursuer` or `/evader`. Every node has the
 services of a lifecycle node, the parameters `autostart` (true: configures and activates itself) and `use_sim_time`, and
-publishes a heartbeat on `/diagnostics`. A parameter is read-only while its node is active; a value that is out of bounds
-is refused when the node starts, with the name, the value and the range.
+publishes a heartbeat on `/diagnostics`. A parameter is read-only while its node is active; a value out of bounds is
+refused when the node starts, with the name, the value and the range.
 """
 
 
