@@ -149,10 +149,12 @@ def test_wheel_carries_packages_and_data(distributions: tuple[Path, Path]) -> No
     assert "pe_core/scripted/__init__.py" in names
     assert {"pe_evaluation/replay/player.js", "pe_evaluation/replay/replay.css"} <= set(names)
     for folder in ("config", "launch", "models"):
-        wanted = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / folder).rglob("*") if is_data(path)}
+        paths = [path for path in (REPOSITORY / folder).rglob("*") if is_data(path)]
+        wanted = {path.relative_to(REPOSITORY).as_posix() for path in paths}
         found = {name.removeprefix(f"{share}/") for name in names if name.startswith(f"{share}/{folder}/")}
         assert found <= wanted, folder
-        assert {name for name in wanted - found if not name.startswith("models/seeds/")} <= untracked(folder), folder
+        missing = {name for name in wanted - found if not name.startswith("models/seeds/")}
+        assert missing <= untracked(folder), folder
     assert not [name for name in names if name.startswith(("tests/", f"{share}/models/seeds")) or "__pycache__" in name]
     assert wheel.stat().st_size < MAXIMUM_WHEEL_BYTES
 
@@ -170,8 +172,8 @@ def untracked(folder: str) -> set[str]:
 def test_source_distribution_carries_what_a_person_needs(distributions: tuple[Path, Path]) -> None:
     with tarfile.open(distributions[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"pe", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", ".ci/run", ".dockerignore", "docker/Dockerfile",
-              "docs/architecture.md", "docs/images/chase.png", "tests/conftest.py", "ros2_ws/src/pe_bringup/setup.py",
+    wanted = {"pe", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", ".ci/run", ".dockerignore",
+              "docker/Dockerfile", "docs/architecture.md", "docs/images/chase.png", "tests/conftest.py", "ros2_ws/src/pe_bringup/setup.py",
               "ros2_ws/src/pe_core/resource/pe_core", "models/seeds/cbf-beta-1/bundle.json"}  # fmt: skip
     assert wanted <= names, wanted - names
 
@@ -211,11 +213,14 @@ def test_wheel_plays_a_game_where_there_is_no_checkout(
 
     def pe(*words: str) -> str:
         command = [home / "bin" / "pe", *words]
-        done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=settings, capture_output=True, text=True, timeout=300, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    where = [python, "-c", "import pe_core, pe_cli, training; print(pe_core.__file__, pe_cli.__file__, training.__file__)"]
+    program = "import pe_core, pe_cli, training as t; print(pe_core.__file__, pe_cli.__file__, t.__file__)"
+    where = [python, "-c", program]
     places = subprocess.run(where, cwd=folder, env=settings, capture_output=True, text=True, check=True).stdout.split()
     assert all(Path(place).is_relative_to(home) for place in places), places
     assert pe("--version") == f"pe {version()}\n"
