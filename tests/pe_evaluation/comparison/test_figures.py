@@ -24,6 +24,7 @@ from pe_evaluation.compare_main import Request, run
 from pe_evaluation.comparison.figures import gallery, margins, task, training, trajectories
 from pe_evaluation.comparison.figures.look import WIDTH, looks_of
 from pe_evaluation.comparison.figures.material import Material, Training, training_of
+from pe_evaluation.comparison.replays import groups_of
 from pe_evaluation.comparison.track import load_track
 from tests.support.comparison import described
 
@@ -41,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = described(
         NAMES,
         cells=[{"evader": "lookahead", "speed_ratios": [1.0, 1.2]}],
-        tracks={"scenarios": ["central_obstacle"], "first_episodes": 0},
+        tracks={"scenarios": ["central_obstacle"], "first_episodes": 1, "replayed": ["cbf", "net", "lead-rcbf"]},
         randomised={
             "approaches": ["lead-rcbf", "net"], "cells": [{"evader": "lookahead", "speed_ratios": [1.0]}],
         },
@@ -284,3 +285,26 @@ def test_tracks_are_framed_whole(material: Material, folder: Path, figures: dict
     width, height = (np.ptp(limits) for limits in (axes.get_xlim(), axes.get_ylim()))
     box = axes.get_window_extent()
     assert box.width / box.height == pytest.approx(width / height, rel=0.01)
+
+
+def test_the_page_replays_the_chosen_approaches_side_by_side_from_every_kept_start(
+    folder: Path, material: Material
+) -> None:
+    groups = groups_of(material)
+    assert [group.title for group in groups] == [
+        "Central obstacle, against lookahead at 1 times the speed",
+        "Drawn start 0, against lookahead at 1 times the speed",
+        "Drawn start 0, against lookahead at 1.2 times the speed",
+    ]
+    for group in groups:
+        assert [track.name for track in group.tracks] == ["CBF-Beta", "Net", "lead pursuit → RCBF-QP"]
+        starts = [track.poses[0] for track in group.tracks]
+        assert all((start == starts[0]).all() for start in starts)
+    page = (folder / "report.html").read_text()
+    assert page.count('class="replay"') == 1 and ">Replay</a>" in page
+
+
+def test_a_plan_that_replays_nothing_has_no_replay(material: Material) -> None:
+    without = copy.copy(material)
+    without.plan = {**material.plan, "tracks": {**material.plan["tracks"], "replayed": []}}
+    assert groups_of(without) == []

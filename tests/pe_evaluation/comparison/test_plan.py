@@ -9,7 +9,7 @@ import pytest
 
 from pe_core.config import ConfigurationError
 from pe_evaluation.comparison.plan import BATCH, IDEAL, Cell, load_plan, plan_of
-from tests.support.comparison import described, small_plan
+from tests.support.comparison import APPROACHES, described, small_plan
 
 
 def refused(data: dict[str, Any], *words: str, episodes: int = 2, seeds: tuple[int, ...] = (0,)) -> None:
@@ -100,3 +100,12 @@ def test_another_training_plays_another_seed() -> None:
     data["approaches"][0]["other_seeds"] = ["seeds/cbf-beta-1"]
     plan = plan_of(data, "test", "test", 1, (4, 7))
     assert [plan.match(job).pursuer for job in plan.jobs()] == ["cbf-beta", "seeds/cbf-beta-1"]
+
+
+def test_more_approaches_than_fit_side_by_side_are_refused() -> None:
+    names = list(APPROACHES)[:5]
+    refused(described(tuple(names), tracks={"replayed": names}), "replayed", "at most 4 approaches")
+
+
+def test_a_replayed_approach_that_the_plan_lacks_is_refused() -> None:
+    refused(described(tracks={"replayed": ["lead"]}), "approach 'lead' is unknown")

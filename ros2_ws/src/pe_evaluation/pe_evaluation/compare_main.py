@@ -25,6 +25,7 @@ from pe_evaluation.comparison.document import markdown
 from pe_evaluation.comparison.figures.gallery import Drawn, draw_all, page_sections, report_sections
 from pe_evaluation.comparison.page import TITLE, render
 from pe_evaluation.comparison.plan import Job, Plan, load_plan
+from pe_evaluation.comparison.replays import replay_section
 from pe_evaluation.comparison.results import Results
 from pe_evaluation.comparison.rules import load_rules
 from pe_evaluation.comparison.runner import run as play_jobs
@@ -80,7 +81,7 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
     drawn = _draw(request.out, console)
     sections = [*sections_of(summary), *report_sections(drawn)]
     write_text(request.out / "decision_report.md", markdown(TITLE, sections))
-    others = [part for make in more for part in make(request.out)]
+    others = [part for make in (replay_section, *more) for part in make(request.out)]
     write_text(request.out / "report.html", render(summary, [*page_sections(drawn), *others]))
     _print(summary, request.out)
     touched = [

@@ -15,6 +15,7 @@ from pe_safety.disturbance.parameters import load_disturbance
 IDEAL, RANDOMISED = "ideal", "randomised"
 MEAN, DENSITY, NOISE = "mean", "density", "noise"
 TRAINED, DEPLOYED, REFERENCE = "trained", "deployed", "reference"
+SIDE_BY_SIDE = 4
 BATCH, BATCH_LEARNING = 100, 5
 """Episodes that are played, and stored, together; where the filter learns they are played one by one."""
 
@@ -84,9 +85,14 @@ class Tracks:
     speed_ratio: float = quantity(1.0, low=0.1, high=3.0, description="its speed over the pursuer's")
     scenarios: tuple[str, ...] = quantity((), description="names in config/scenarios")
     first_episodes: int = quantity(1, low=0, high=1000, description="of the first seed of every cell")
+    replayed: tuple[str, ...] = quantity((), description="approaches side by side in the replay; none: no replay")
 
     def __post_init__(self) -> None:
         check_range(self, "tracks")
+        if len(self.replayed) > SIDE_BY_SIDE:
+            raise ConfigurationError(
+                f"tracks: replayed = {', '.join(self.replayed)}: allowed: at most {SIDE_BY_SIDE} approaches"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,6 +293,7 @@ def _check(plan: Plan, source: str) -> None:
     used = [name for gap in plan.gaps for name in (gap.trained, gap.deployed)]
     used += [name for pair in plan.pairs for name in pair]
     used += plan.randomised.approaches if plan.randomised else ()
+    used += plan.tracks.replayed
     for name in used:
         if name not in known:
             raise ConfigurationError(f"{source}: approach '{name}' is unknown; known: {', '.join(known)}")

@@ -17,12 +17,12 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from pe_core.config import ConfigurationError
+from pe_evaluation.comparison.plan import SIDE_BY_SIDE
 from pe_evaluation.comparison.track import Track
 from pe_evaluation.figures import COLOURS, margin_map
 from pe_evaluation.metrics import ROLES
 from pe_evaluation.replay.encoding import encode
 
-SIDE_BY_SIDE = 4
 _PROGRAM = ("track.js", "arena.js", "strips.js", "player.js")
 _SHADES = 32
 
