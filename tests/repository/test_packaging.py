@@ -173,7 +173,8 @@ def test_source_distribution_carries_what_a_person_needs(distributions: tuple[Pa
     with tarfile.open(distributions[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"pe", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", ".ci/run", ".dockerignore",
-              "docker/Dockerfile", "docs/architecture.md", "docs/images/chase.png", "tests/conftest.py", "ros2_ws/src/pe_bringup/setup.py",
+              "docker/Dockerfile", "docs/architecture.md", "docs/images/chase.png", "tests/conftest.py",
+              "ros2_ws/src/pe_bringup/setup.py",
               "ros2_ws/src/pe_core/resource/pe_core", "models/seeds/cbf-beta-1/bundle.json"}  # fmt: skip
     assert wanted <= names, wanted - names
 
