@@ -108,7 +108,7 @@ def _pe(words: list[str], whole: bool) -> str | None:
             except SystemExit as end:
                 text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", said.getvalue()).split())
                 merely_named = not whole and re.search("Missing|requires an argument", text)
-                if end.code and not merely_named and words not in ([], ["policy"], ["setup"]):
+                if end.code and not merely_named and words not in ([], ["policy"], ["robot"], ["setup"]):
                     return text
     return None
 
