@@ -1,5 +1,6 @@
 """Adds launch files, configuration and policy bundles to a wheel, under share/pursuit_evasion.
 
+models/seeds stays out: other parts and seeds of the trainings, which only documents and training configurations name.
 Everything else about the distribution stands in pyproject.toml. An editable install reads these folders from
 the checkout, so it gets no second copy which could grow old.
 """
@@ -9,12 +10,15 @@ import sys
 
 from setuptools import setup
 
+LEFT_OUT = {os.path.join("models", "seeds")}
+
 
 def files_below(folder: str) -> list[tuple[str, list[str]]]:
     """The files under `folder`, each kept at its place under share/pursuit_evasion."""
     listed = []
     for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        kept = (name for name in folders if name != "__pycache__" and os.path.join(root, name) not in LEFT_OUT)
+        folders[:] = sorted(kept)
         if files:
             listed.append((f"share/pursuit_evasion/{root}", sorted(os.path.join(root, name) for name in files)))
     return listed

@@ -8,7 +8,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from pe_nodes import launch_arguments
+from pe_nodes import kernels, launch_arguments
 from pe_nodes.child_environment import RUN_TOKEN
 from pe_nodes.graph import RECORDER, RESPAWN_DELAY, SIM, environment_of, records
 from pe_nodes.run_directory import prepare
@@ -46,6 +46,7 @@ def _actions(context):
     nodes = records(launch_arguments.with_out(arguments, out))
     # Last: a run that is refused moves no earlier one aside.
     prepare(given_out)
+    kernels.compile_once(print)
     actions = [SetEnvironmentVariable(name, value) for name, value in environment_of(nodes).items()]
     for record in nodes:
         action = Node(

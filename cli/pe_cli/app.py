@@ -6,6 +6,8 @@ command needs it imports when it runs.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from pe_cli import (
@@ -13,6 +15,7 @@ from pe_cli import (
     bag,
     bench,
     compare,
+    docs,
     doctor,
     evaluate,
     exploit,
@@ -35,6 +38,27 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from pe_core.provenance import git_revision, version
+
+        revision = git_revision()
+        typer.echo(f"pe {version()}" + (f" (revision {revision})" if revision else ""))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version and revision this is.", is_eager=True,
+                     callback=_show_version),  # fmt: skip
+    ] = False,
+) -> None:
+    pass
+
+
 # Words that a command hands on as they are, dashes included.
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -52,4 +76,5 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(robot.app, name="robot")
 app.add_typer(setup.app, name="setup")
 app.command("doctor")(doctor.doctor)
+app.command("docs")(docs.docs)
 app.command("test", context_settings=_PASS_ON)(test.test)

@@ -35,7 +35,7 @@ def find_root() -> Path:
     """The checkout that this command line was installed from."""
     root = Path(__file__).resolve().parents[2]
     if not (root / "tests").is_dir() or not (root / "pyproject.toml").is_file():
-        print("pe: the tests are not part of an installed package; run ./pe test in a checkout", file=sys.stderr)
+        print("pe: tests and benches are not part of an installed package; run ./pe in a checkout", file=sys.stderr)
         raise typer.Exit(2)
     return root
 

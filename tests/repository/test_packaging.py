@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import tomllib
 import zipfile
 from functools import cache
@@ -14,6 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pe_core.provenance import version
 from tests.repository.sources import REPOSITORY, WORKSPACE, imports, package_folders
 from tests.repository.sources import ROS_PACKAGES as PACKAGES
 
@@ -121,20 +125,121 @@ def test_executable_is_there_and_its_entry_point_loads(
     assert run_in_workspace(install_space, program, tmp_path).startswith(package + ".")
 
 
-def test_wheel_carries_packages_and_data(tmp_path: Path) -> None:
-    checkout = copy_of_checkout(tmp_path / "checkout")
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The source distribution of the tracked files, and the wheel that is built from it."""
+    base = tmp_path_factory.mktemp("distributions")
+    checkout = copy_of_checkout(base / "checkout")
+    build = "import setuptools.build_meta as b, sys; b.build_sdist(sys.argv[1])"
+    words = {"capture_output": True, "check": True, "timeout": 240, "env": environment()}
+    subprocess.run([sys.executable, "-c", build, base], cwd=checkout, **words)
+    (source,) = base.glob("pursuit_evasion-*.tar.gz")
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
-    subprocess.run([*command, "--wheel-dir", tmp_path, checkout], check=True, timeout=240, env=environment())
-    (wheel,) = tmp_path.glob("pursuit_evasion-*.whl")
+    subprocess.run([*command, "--wheel-dir", base, source], **words)
+    (wheel,) = base.glob("pursuit_evasion-*.whl")
+    return source, wheel
+
+
+def test_wheel_carries_packages_and_data(distributions: tuple[Path, Path]) -> None:
+    wheel = distributions[1]
     names = zipfile.ZipFile(wheel).namelist()
     share = f"{wheel.name.removesuffix('-py3-none-any.whl')}.data/data/share/pursuit_evasion"
     for package in (*PACKAGES, "pe_cli", "training", "training/opponents"):
         assert f"{package}/__init__.py" in names
     assert "pe_core/scripted/__init__.py" in names
     assert {"pe_evaluation/replay/player.js", "pe_evaluation/replay/replay.css"} <= set(names)
-    for path in ("config/arena/reference.yaml", "launch/pursuit.launch.py", "models/lead/bundle.json"):
-        assert f"{share}/{path}" in names
-    assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]
+    for folder in ("config", "launch", "models"):
+        paths = [path for path in (REPOSITORY / folder).rglob("*") if is_data(path)]
+        wanted = {path.relative_to(REPOSITORY).as_posix() for path in paths}
+        found = {name.removeprefix(f"{share}/") for name in names if name.startswith(f"{share}/{folder}/")}
+        assert found <= wanted, folder
+        missing = {name for name in wanted - found if not name.startswith("models/seeds/")}
+        assert missing <= untracked(folder), folder
+    assert not [name for name in names if name.startswith(("tests/", f"{share}/models/seeds")) or "__pycache__" in name]
+    assert wheel.stat().st_size < MAXIMUM_WHEEL_BYTES
+
+
+MAXIMUM_WHEEL_BYTES = 8_000_000
+
+
+def untracked(folder: str) -> set[str]:
+    """What lies in a folder of this checkout and is not part of the project."""
+    command = ["git", "ls-files", "--others", "-z", folder]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True, text=True).stdout
+    return set(filter(None, listed.split("\0")))
+
+
+def test_source_distribution_carries_what_a_person_needs(distributions: tuple[Path, Path]) -> None:
+    with tarfile.open(distributions[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {"pe", "README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", ".ci/run", ".dockerignore",
+              "docker/Dockerfile", "docs/architecture.md", "docs/images/chase.png", "tests/conftest.py",
+              "ros2_ws/src/pe_bringup/setup.py",
+              "ros2_ws/src/pe_core/resource/pe_core", "models/seeds/cbf-beta-1/bundle.json"}  # fmt: skip
+    assert wanted <= names, wanted - names
+
+
+def test_bringup_builds_without_its_links_as_in_a_source_distribution(
+    distributions: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with tarfile.open(distributions[0]) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    bringup = unpacked / "ros2_ws" / "src" / "pe_bringup"
+    assert not (bringup / "launch").exists()
+    command = [sys.executable, "setup.py", "--quiet", "install_data", "--install-dir", tmp_path / "installed"]
+    subprocess.run(command, cwd=bringup, check=True, capture_output=True, timeout=120, env=environment())
+    share = tmp_path / "installed" / "share" / "pe_bringup"
+    for path in ("launch/pursuit.launch.py", "config/arena/reference.yaml", "models/lead/bundle.json"):
+        assert (share / path).read_bytes() == (REPOSITORY / path).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_wheel_plays_a_game_where_there_is_no_checkout(
+    distributions: tuple[Path, Path], ros_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Installed into an empty environment in an empty folder. Libraries are lent by this one; ours are not."""
+    home, folder = tmp_path / "environment", tmp_path / "folder"
+    folder.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True, timeout=120)
+    python = home / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, distributions[1]], check=True, timeout=240, env=environment())
+    # A folder on the path, not a site folder: the editable install that lies there does not come along.
+    (packages,) = home.glob("lib/python3*/site-packages")
+    (packages / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # A minute of compiling for each new place of the kernels; uncompiled, one short game is quicker.
+    settings = environment(NUMBA_DISABLE_JIT="1", **{name: ros_environment[name] for name in DISCOVERY})
+
+    def pe(*words: str) -> str:
+        command = [home / "bin" / "pe", *words]
+        done = subprocess.run(
+            command, cwd=folder, env=settings, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    program = "import pe_core, pe_cli, training as t; print(pe_core.__file__, pe_cli.__file__, t.__file__)"
+    where = [python, "-c", program]
+    places = subprocess.run(where, cwd=folder, env=settings, capture_output=True, text=True, check=True).stdout.split()
+    assert all(Path(place).is_relative_to(home) for place in places), places
+    assert pe("--version") == f"pe {version()}\n"
+    game = ("scenario:=head_on", "pursuer:=lead", "feasibility:=")
+    pe("launch", "pursuit.launch.py", "episodes:=1", "rate:=0", "out:=out", *game)
+    metrics = json.loads((folder / "out" / "metrics.json").read_text())
+    assert (metrics["episodes"], metrics["violations"], metrics["complete"]) == (1, 0, True)
+    identity = metrics["identity"]
+    assert identity["git_revision"] is None and identity["version"] == version()
+    pe("bag", "out/bag", "--json", "bag.json")
+    pe("evaluate", "--pursuer", "lead", "--evader", "lookahead", "--episodes", "1", "--scenario", "head_on",
+       "--feasibility", "", "--json", "evaluate.json")  # fmt: skip
+    played = [json.loads((folder / name).read_text()) for name in ("bag.json", "evaluate.json")]
+    assert played[0]["captures"] == played[1]["captures"] == metrics["captures"]
+    assert played[1]["min_margin_m"] == pytest.approx(metrics["min_margin_m"], abs=1e-12)
+
+
+DISCOVERY = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -149,6 +254,14 @@ def test_manifest_names_what_the_package_imports(package: str) -> None:
 
 @pytest.mark.parametrize("package", [*PACKAGES, "pe_bringup"])
 def test_one_version_everywhere(package: str) -> None:
-    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
-    assert f"<version>{version}</version>" in (WORKSPACE / package / "package.xml").read_text()
-    assert f'version="{version}"' in (WORKSPACE / package / "setup.py").read_text()
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert f"<version>{declared}</version>" in (WORKSPACE / package / "package.xml").read_text()
+    assert f'version="{declared}"' in (WORKSPACE / package / "setup.py").read_text()
+
+
+def test_documents_and_images_name_the_same_version() -> None:
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\n## [{declared}]" in (REPOSITORY / "CHANGELOG.md").read_text()
+    assert f"\nversion: {declared}\n" in (REPOSITORY / "CITATION.cff").read_text()
+    assert f"pursuit-evasion:{declared}\n" in (REPOSITORY / "docker" / "compose.yaml").read_text()
+    assert f"pursuit_evasion-{declared}-py3" in (REPOSITORY / "docs" / "install.md").read_text()

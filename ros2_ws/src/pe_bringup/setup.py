@@ -8,12 +8,17 @@ NAME = "pe_bringup"
 
 
 def files_below(folder: str) -> list[tuple[str, list[str]]]:
-    """The files under `folder` (a link into the repository), each kept at its place under share/pe_bringup."""
+    """The files under `folder` (a link into the repository), each kept at its place under share/pe_bringup.
+
+    A source distribution holds no links: there the folder itself is read.
+    """
     listed = []
-    for root, folders, files in os.walk(folder, followlinks=True):
+    top = folder if os.path.isdir(folder) else os.path.join("..", "..", "..", folder)
+    for root, folders, files in os.walk(top, followlinks=True):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         if files:
-            listed.append((f"share/{NAME}/{root}", sorted(os.path.join(root, name) for name in files)))
+            place = os.path.normpath(os.path.join("share", NAME, folder, os.path.relpath(root, top)))
+            listed.append((place, sorted(os.path.join(root, name) for name in files)))
     return listed
 
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from pe_core.config import ConfigurationError
 from pe_core.plant import Simulator
-from pe_core.provenance import git_revision
+from pe_core.provenance import git_revision, version
 from pe_evaluation.evaluate import Match, evaluate
 from pe_evaluation.metrics import Metrics, identity_of, summarise, write_json
 
@@ -45,7 +45,7 @@ def run(
         records, identity = evaluate(
             match, episodes, workers, lambda done: progress.advance(task, done), simulator
         )
-    metrics = summarise(records, identity_of(git_revision=git_revision(), **identity))
+    metrics = summarise(records, identity_of(git_revision=git_revision(), version=version(), **identity))
     wall = time.perf_counter() - start
     Console().print(table(match, metrics, wall))
     if json_path is not None:

@@ -146,6 +146,7 @@ def _header(run: Run, metrics: Metrics) -> str:
         f"scenario {', '.join(scenarios)}" if scenarios else "",
         f"seed {identity['seed']}" if identity.get("seed") is not None else "",
         f"git {identity['git_revision']}" if identity.get("git_revision") else "git revision unknown",
+        f"version {identity['version']}" if identity.get("version") else "",
         f"{run.messages:,} messages",
     ]
     line = " · ".join(html.escape(fact) for fact in facts if fact)

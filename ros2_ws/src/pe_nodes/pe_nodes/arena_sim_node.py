@@ -201,7 +201,7 @@ class ArenaSimNode(GameNode):
 
     def _watch(self) -> None:
         now = time.monotonic()
-        if not self.active:
+        if not self.active or self.exit_code:
             return
         if self._missing:
             if now - self._begun > self.settings.ready_timeout:

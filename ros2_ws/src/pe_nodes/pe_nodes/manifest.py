@@ -10,7 +10,7 @@ from typing import Any
 from pe_core.arena import load_arena
 from pe_core.bundle import load_bundle
 from pe_core.paths import boundary_path
-from pe_core.provenance import git_revision
+from pe_core.provenance import git_revision, version
 from pe_core.robot import RobotModel
 from pe_core.scenario import load_scenario
 from pe_nodes.deployment_arguments import ArenaArguments
@@ -47,6 +47,7 @@ def manifest(
     canonical = json.dumps(configuration, sort_keys=True)
     return {
         "git_revision": git_revision(),
+        "version": version(),
         "bundles": {role: {"name": schema.name, "sha256": schema.sha256} for role, schema in schemas.items()},
         "configuration_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
         "seed": arguments.seed,

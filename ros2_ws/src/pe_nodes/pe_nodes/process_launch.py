@@ -26,7 +26,7 @@ from rich.table import Table
 
 from pe_core.config import ConfigurationError
 from pe_core.paths import share_directory
-from pe_nodes import launch_arguments
+from pe_nodes import kernels, launch_arguments
 from pe_nodes.child_environment import child_environment
 from pe_nodes.graph import RESPAWN_DELAY, NodeRecord, environment_of
 from pe_nodes.launch_arguments import Arguments, LaunchArguments
@@ -92,6 +92,7 @@ def main(file: str, words: Sequence[str]) -> int:
     except ConfigurationError as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False)
         return REFUSED
+    kernels.compile_once(lambda text: console.print(text, highlight=False))
     code = supervise(nodes, arguments, console)
     if arguments.record and arguments.REPORTED:
         reported = report(Path(arguments.out), console)

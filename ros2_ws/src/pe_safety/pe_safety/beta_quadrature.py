@@ -82,6 +82,7 @@ def log_kernel(p: float, q: float, t: float) -> float:
 
 @njit(cache=True, error_model="numpy")
 def kernel_slope(p: float, q: float, t: float) -> float:
+    """p / t - q / (1 - t), the slope of :func:`log_kernel` in t."""
     t = min(max(t, EDGE), 1.0 - EDGE)
     return p / t - q / (1.0 - t)
 

@@ -26,16 +26,8 @@ from pe_core.ekf import deviations as deviation_of
 from pe_core.observation import SIZE, encode_batch
 from pe_core.plant import HISTORY, Bodies, advance, plant_step
 from pe_core.randomisation import WorldDraw
-from pe_core.robot import (
-    RADIUS,
-    V_MAX,
-    V_MIN,
-    V_QUANTUM,
-    RobotModel,
-    command_from_action,
-    executed_command,
-)
-from pe_core.rules import body_margin, is_capture
+from pe_core.robot import RADIUS, RobotModel, command_from_action, executed_command
+from pe_core.rules import body_margin
 from pe_core.scenario import Layout
 from pe_core.unicycle import half_angle_sinc, wrap_angle
 from pe_safety.barriers import BARRIERS_MAX
@@ -45,19 +37,14 @@ from pe_safety.feasibility.games import margins_of_games
 from pe_safety.feasibility.model import FeasibilityModel
 from pe_safety.filter import INTERVENTION
 from pe_safety.game_rows import ROWS, rows_of_games
+from pe_safety.judge import BACKUPS, COUNTS, INFEASIBLE, INTERVENTIONS, judge
 from pe_safety.ladder import BACKUP, EXACT, REASONS, correction_size, filter_step, is_infeasible
-from pe_safety.parameters import GAIN_ERROR, SafetyParameters
+from pe_safety.parameters import SafetyParameters
 from pe_safety.pending import PENDING_SIZE, history_rows
-from pe_safety.rows import CREEP
 from pe_safety.sight import write_sight
 
-# Columns of Games.counts, per robot.
-INTERVENTIONS, INFEASIBLE, BACKUPS, CONTACTS, MOVING_CONTACTS = range(5)
-COUNTS = 5
 COMMAND, MOVE, JUDGE = 1, 2, 4
 """Parts of a control step: both commands are filtered, both robots move, margins and capture are judged."""
-# A robot up to this multiple of its creeping speed (and gain error) counts as standing.
-_CREEPING = 1.05
 # Largest age of an opponent's state [control steps].
 _AGES = 16
 
@@ -159,25 +146,10 @@ def step_games(
         if not phases & JUDGE:
             continue
         steps[n] += 1
-        there = obstacles[n, 1, : obstacle_count[n]]
-        margin = min(
-            body_margin(
-                states[n, 0], states[n, 1], models[n, 0, RADIUS], models[n, 1, RADIUS], half_side[n, 1], there
-            ),
-            body_margin(
-                states[n, 1], states[n, 0], models[n, 1, RADIUS], models[n, 0, RADIUS], half_side[n, 1], there
-            ),
-        )
-        min_margin[n] = min(min_margin[n], margin)
-        violations[n] += margin <= 0.0
-        distance = math.hypot(states[n, 0, 0] - states[n, 1, 0], states[n, 0, 1] - states[n, 1, 1])
-        if distance <= models[n, 0, RADIUS] + models[n, 1, RADIUS]:
-            for r in range(2):
-                counts[n, r, CONTACTS] += 1
-                creep = max(CREEP * max(models[n, r, V_MAX], -models[n, r, V_MIN]), models[n, r, V_QUANTUM])
-                limit = _CREEPING * (1.0 + parameters[r, GAIN_ERROR]) * creep
-                counts[n, r, MOVING_CONTACTS] += abs(states[n, r, 3]) > limit
-        captured[n] = is_capture(states[n, 0], states[n, 1], capture_radius)
+        judge(
+            n, states, half_side, obstacles, obstacle_count, models, parameters, capture_radius, captured, min_margin,
+            violations, counts,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
