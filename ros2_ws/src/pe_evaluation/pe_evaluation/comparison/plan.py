@@ -17,6 +17,7 @@ DRAWN = "random"
 """The scenario whose starts are drawn; others have a fixed start each."""
 MEAN, DENSITY, NOISE = "mean", "density", "noise"
 TRAINED, DEPLOYED, REFERENCE = "trained", "deployed", "reference"
+REFERENCE_ROBOT = "reference"
 SIDE_BY_SIDE = 4
 BATCH, BATCH_LEARNING = 100, 5
 """Episodes that are played, and stored, together; where the filter learns they are played one by one."""
@@ -153,6 +154,7 @@ class Plan:
     gaps: tuple[GapDefinition, ...]
     pairs: tuple[tuple[str, str], ...]
     rewards: str
+    robot: str = REFERENCE_ROBOT
     episodes: int = 200
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -222,6 +224,7 @@ class Plan:
             cell.evader,
             drawn.safety if drawn else self.evader_safety,
             job.scenario,
+            robot=self.robot,
             speed_ratio=cell.speed_ratio,
             seed=job.seed,
             randomise=drawn.scale if drawn else 0.0,
@@ -271,7 +274,7 @@ def load_plan(name: str, episodes: int, seeds: Sequence[int]) -> Plan:
 
 
 _KEYS = {
-    "description", "approaches", "evader_safety", "cells", "randomised", "tracks", "gaps", "pairs", "rewards",
+    "description", "approaches", "evader_safety", "cells", "randomised", "tracks", "gaps", "pairs", "rewards", "robot",
 }  # fmt: skip
 
 
@@ -304,6 +307,7 @@ def plan_of(data: Mapping[str, Any], source: str, name: str, episodes: int, seed
         gaps=tuple(from_mapping(GapDefinition, _mapping(entry, source), source) for entry in data.get("gaps", ())),
         pairs=tuple((str(first), str(second)) for first, second in data.get("pairs", ())),
         rewards=str(data.get("rewards", "reference")),
+        robot=str(data.get("robot", REFERENCE_ROBOT)),
         episodes=episodes,
         seeds=tuple(seeds),
     )
@@ -331,6 +335,7 @@ def _check(plan: Plan, source: str) -> None:
         bundle_path(cell.evader, "evader")
     for scenario in plan.tracks.scenarios:
         config_path("scenarios", scenario)
+    config_path("robots", plan.robot)
 
 
 def _cells(entries: Any, world: str, source: str) -> tuple[Cell, ...]:

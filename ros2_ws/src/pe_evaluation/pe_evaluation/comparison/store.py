@@ -26,7 +26,7 @@ from pe_core.paths import config_path
 from pe_core.plant import Simulator
 from pe_core.provenance import git_revision
 from pe_evaluation.comparison.maps import Maps
-from pe_evaluation.comparison.plan import Job, Plan
+from pe_evaluation.comparison.plan import REFERENCE_ROBOT, Job, Plan
 from pe_evaluation.metrics import json_safe, write_json
 from pe_safety.disturbance.parameters import load_disturbance
 
@@ -49,7 +49,7 @@ def identity_of_plan(plan: Plan) -> dict[str, Any]:
         for name in sorted(names):
             bundles[f"{role} {name}"] = load_bundle(name, role=role).schema.sha256
     safety = {approach.safety for approach in plan.approaches} | {plan.evader_safety}
-    files = {("arena", arena_of("auto", "reference")), ("robots", "reference"), ("scenarios", "random")}
+    files = {("arena", arena_of("auto", plan.robot)), ("robots", plan.robot), ("scenarios", "random")}
     if plan.randomised is not None:
         safety.add(plan.randomised.safety)
         files.add(("randomisation", plan.randomised.ranges))
@@ -58,6 +58,9 @@ def identity_of_plan(plan: Plan) -> dict[str, Any]:
     files |= {("disturbance", name) for name in safety if load_disturbance(name) is not None}
     files |= {("scenarios", name) for name in plan.tracks.scenarios} | {("training", plan.rewards)}
     described = json_safe(dataclasses.asdict(plan))
+    if plan.robot == REFERENCE_ROBOT:
+        # What is usual is not said: it was not, before there was a choice.
+        del described["robot"]
     configuration = {
         f"{kind}/{name}": _digest(read_yaml(config_path(kind, name))) for kind, name in sorted(files)
     }
