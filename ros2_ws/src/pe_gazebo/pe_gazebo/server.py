@@ -70,14 +70,16 @@ class Server:
                     break
                 except GazeboError:
                     # Somebody may have taken the port meanwhile; and now and then a server crashes while it starts.
-                    ended = self._process is not None and self._process.poll() is not None
-                    if attempt == TRIES - 1 or not ended:
+                    if attempt == TRIES - 1 or not self._ended():
                         raise
                     self._stop()
         except BaseException as error:
             self._failed = isinstance(error, GazeboError)
             self.close()
             raise
+
+    def _ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
 
     def _start(self, name: str, timeout: float) -> None:
         port = free_port()
