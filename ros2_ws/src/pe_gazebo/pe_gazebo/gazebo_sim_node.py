@@ -12,23 +12,20 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import psutil
-from geometry_msgs.msg import PoseWithCovarianceStamped
 
 from pe_core.config import quantity
 from pe_core.scenario import sample_layout
 from pe_gazebo.physics import Physics, load_physics
 from pe_gazebo.plant import GazeboBodies
 from pe_gazebo.transport import GazeboError
-from pe_nodes import qos
 from pe_nodes.arena_game import ArenaGame
 from pe_nodes.arena_sim_node import ArenaSimNode
 from pe_nodes.child_environment import LAUNCHER
-from pe_nodes.messages import set_planar_covariance, set_pose, set_stamp
 from pe_nodes.node_process import run_process
-from pe_nodes.settings import ROLES, SimSettings
+from pe_nodes.settings import SimSettings
 
 GAZEBO_FAILED, LAUNCHER_GONE = 5, 6
 TRACKER_POSITION, TRACKER_HEADING = 0.005, math.radians(0.3)
@@ -53,7 +50,7 @@ class GazeboSimNode(ArenaSimNode):
         super().__init__(GazeboSettings())
         self._physics = Physics()
         self._bodies: GazeboBodies | None = None
-        self._trackers: list[Any] = []
+        self._tracked = False
         self._parent = os.getppid()
         given = os.environ.get(LAUNCHER, "")
         self._launcher = int(given) if given.isdigit() and psutil.pid_exists(int(given)) else 0
@@ -66,22 +63,14 @@ class GazeboSimNode(ArenaSimNode):
         except BaseException:
             self._close()
             raise
-        self._pose = PoseWithCovarianceStamped()
-        self._pose.header.frame_id = settings.map_frame
-        position, heading = TRACKER_POSITION**2, TRACKER_HEADING**2
-        set_planar_covariance(self._pose.pose.covariance, position, 0.0, position, heading)
-        topics = [f"/{role}/pose" for role in ROLES] if settings.noise == "none" else []
-        self._trackers = [
-            self.create_publisher(PoseWithCovarianceStamped, topic, qos.SENSOR) for topic in topics
-        ]
+        self._tracked = settings.noise == "none"
+        for topics in self._topics.values() if self._tracked else ():
+            topics.add_tracker(self, TRACKER_POSITION, TRACKER_HEADING)
 
     def _publish_truth(self) -> None:
         super()._publish_truth()
-        if self._trackers:
-            set_stamp(self._pose.header.stamp, self._time_ns)
-            for tracker, plant in zip(self._trackers, self._game.plants, strict=True):
-                set_pose(self._pose.pose.pose, plant.state[0], plant.state[1], plant.state[2])
-                tracker.publish(self._pose)
+        for topics, plant in zip(self._topics.values() if self._tracked else (), self._game.plants, strict=False):
+            topics.publish_pose(self._time_ns, plant.state)
 
     def _make_game(self, index: int) -> ArenaGame:
         self._close()
