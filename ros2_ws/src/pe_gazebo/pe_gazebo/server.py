@@ -70,8 +70,7 @@ class Server:
                     break
                 except GazeboError:
                     # Somebody may have taken the port meanwhile; and now and then a server crashes while it starts.
-                    ended = self._process is not None and self._process.poll() is not None
-                    if attempt == TRIES - 1 or not ended:
+                    if attempt == TRIES - 1 or not self._ended():
                         raise
                     self._stop()
         except BaseException as error:
@@ -121,6 +120,10 @@ class Server:
         except GazeboError as error:
             self._failed = True
             raise GazeboError(f"{error}; {self.last_words()}") from error
+
+    def _ended(self) -> bool:
+        """Whether a server was started and is gone."""
+        return self._process is not None and self._process.poll() is not None
 
     def _alive(self) -> bool:
         """True; raises GazeboError where the server has ended."""
