@@ -184,7 +184,9 @@ def _run(
     while_waiting: Callable[[], None] = lambda: None,
 ) -> str:
     """Run a command to its end and return its output; a failure is told with the end of what it said."""
-    environment = os.environ | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    # The wheels' libraries, which ./pe lets be found, are not for this machine's tools.
+    own = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    environment = own | {"LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
     # The lock goes along: should this process be killed, the next call waits for its orphan.
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -124,6 +124,10 @@ class Server:
             self._failed = True
             raise GazeboError(f"{error}; {self.last_words()}") from error
 
+    def _ended(self) -> bool:
+        """Whether a server was started and is gone."""
+        return self._process is not None and self._process.poll() is not None
+
     def _alive(self) -> bool:
         """True; raises GazeboError where the server has ended."""
         if self._process is not None and (code := self._process.poll()) is not None:

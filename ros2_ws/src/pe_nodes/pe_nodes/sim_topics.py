@@ -55,10 +55,16 @@ class RobotTopics:
         self._absolute = (
             node.create_publisher(PoseWithCovarianceStamped, f"/{role}/pose", qos.SENSOR) if noisy else None
         )
+        self._deviations = (arena_game.POSE_POSITION, math.radians(0.5))
         self._tf = TransformPublisher(node, odom_frame, base_frame)
         kind = command_type(settings.stamped_cmd_vel)
         node.create_subscription(kind, f"/{role}/cmd_vel", lambda message: on_command(role, message), qos.COMMAND)
         node.create_subscription(Header, f"/{role}/episode_ready", on_ready, qos.EVENT)
+
+    def add_tracker(self, node: Node, position: float, heading: float) -> None:
+        """Let there be absolute poses without noise too, which claim these deviations [m, rad]."""
+        self._deviations = (position, heading)
+        self._absolute = node.create_publisher(PoseWithCovarianceStamped, f"/{self.role}/pose", qos.SENSOR)
 
     def publish_initial(self, stamp_ns: int, pose: Vector) -> None:
         """Tell the estimator where the episode starts."""
@@ -84,6 +90,6 @@ class RobotTopics:
             return
         set_stamp(self._pose.header.stamp, stamp_ns)
         set_pose(self._pose.pose.pose, pose[0], pose[1], pose[2])
-        position, heading = arena_game.POSE_POSITION**2, math.radians(0.5) ** 2
+        position, heading = (deviation**2 for deviation in self._deviations)
         set_planar_covariance(self._pose.pose.covariance, position, 0.0, position, heading)
         self._absolute.publish(self._pose)
