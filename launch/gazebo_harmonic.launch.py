@@ -4,7 +4,6 @@
 ``./pe robot arm``.  Written by the documentation of gz-sim 8 and ros_gz; it has not been run.
 """
 
-import tempfile
 from pathlib import Path
 
 from pe_gazebo import harmonic
@@ -33,7 +32,8 @@ def _simulator(context):
     known = {row[0] for row in launch_arguments.table(ARGUMENTS)}
     given = {name: value for name, value in context.launch_configurations.items() if name in known}
     arguments = launch_arguments.from_texts(given, ARGUMENTS)
-    files = write_files(arguments, Path(tempfile.mkdtemp(prefix="pe-gazebo-")))
+    # Beside the bag: the directory was prepared by the action before.
+    files = write_files(arguments, Path(arguments.out).expanduser().resolve() / "gazebo")
     server = Path(get_package_share_directory("ros_gz_sim")) / "launch" / "gz_sim.launch.py"
     # -r: run at once, -s: the server without a window.
     words = f"-r {'' if arguments.gui else '-s '}{files.world}"

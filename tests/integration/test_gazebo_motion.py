@@ -9,11 +9,13 @@ from pe_core.arena import Arena
 from pe_core.robot import RobotModel, load_robot
 from pe_core.roles import ROLES
 from pe_core.scenario import Layout
+from pe_gazebo import messages
+from pe_gazebo.lidar import Lidar
 from pe_gazebo.messages import PoseScan
 from pe_gazebo.physics import Physics, load_physics
 from pe_gazebo.server import Server
 from pe_gazebo.worlds import WORLD, world_sdf
-from tests.bench.gazebo_motion import PERIOD, Drives, measure
+from tests.bench.gazebo_motion import ANSWER, PERIOD, Drives, measure
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("gazebo")]
 
@@ -57,3 +59,28 @@ def driven(layout: Layout, burger: RobotModel, physics: Physics) -> list[PoseSca
     with Server(world, WORLD) as server:
         drives = Drives(server, physics.steps_in(PERIOD))
         return [drives.step(0.2, 0.0) for _ in range(60)][-1]
+
+
+def test_a_lidar_sees_walls_and_obstacles(burger: RobotModel) -> None:
+    arena = Arena(1.0, np.array([[0.0, -0.6, 0.2]]))
+    starts = Layout(arena, np.array([0.5, 0.5, 0.0]), np.array([-0.5, -0.6, 0.0]))
+    lidar = Lidar(rate=10.0, samples=4)
+    world = world_sdf(starts, dict.fromkeys(ROLES, burger), load_physics("nominal"), PERIOD, lidar=lidar)
+    seen: dict[str, tuple[float, ...]] = {}
+    with Server(world, WORLD) as server:
+        transport = server.transport
+        for role in ROLES:
+            topic = f"/gazebo/{WORLD}/{role}/base_link/lidar/scan"
+            transport.subscribe(
+                topic,
+                messages.SCAN,
+                lambda data, role=role: seen.update({role: messages.pose_scan(data).ranges}),
+            )
+            transport.until(lambda topic=topic: transport.is_subscribed(topic), ANSWER, "no lidar")
+        control = f"/gazebo/{WORLD}/world_control"
+        transport.advertise(control, messages.WORLD_CONTROL)
+        transport.until(lambda: transport.has_subscriber(control), ANSWER, "nobody takes steps")
+        transport.publish(control, messages.multi_step(300))
+        transport.until(lambda: len(seen) == 2, ANSWER, "no scans")
+    assert seen["pursuer"] == pytest.approx((0.5, 0.5, 1.5, 1.5), abs=0.001)
+    assert seen["evader"] == pytest.approx((0.3, 1.6, 0.5, 0.4), abs=0.001)

@@ -94,7 +94,7 @@ def pose_scan(data: bytes) -> PoseScan:
     roll = math.atan2(2.0 * (qw * qx + qy * qz), 1.0 - 2.0 * (qx * qx + qy * qy))
     pitch = math.asin(max(-1.0, min(1.0, 2.0 * (qw * qy - qz * qx))))
     yaw = math.atan2(2.0 * (qw * qz + qx * qy), 1.0 - 2.0 * (qy * qy + qz * qz))
-    return PoseScan(time_ns(parse(stamped[1][0])), x, y, z, roll, pitch, yaw, tuple(scan.get(11, ())))
+    return PoseScan(time_ns(parse(stamped[1][0])), x, y, z, roll, pitch, yaw, tuple(scan.get(13, ())))
 
 
 class LinkData(NamedTuple):
