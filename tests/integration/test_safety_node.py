@@ -6,6 +6,7 @@ import json
 import math
 import signal
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -33,13 +34,15 @@ COMMAND, STATUS = "/pursuer/cmd_vel", "/pursuer/safety/status"
 class Bench:
     """Feeds one safety node and watches what it does."""
 
+    parameters: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, processes, probe) -> None:
         self.probe = probe
         self.processes = processes
         probe.listen(TwistStamped, COMMAND, qos.COMMAND)
         probe.listen(DiagnosticArray, STATUS, qos.LATCHED)
         probe.listen(DiagnosticArray, "/diagnostics", qos.EVENT)
-        self.process = processes.node("safety", role="pursuer")
+        self.process = processes.node("safety", role="pursuer", **self.parameters)
         probe.until(lambda: probe.received[COMMAND], 30.0)
         self.streams = {"nominal", "own", "opponent"}
         self.nominal = (0.6, 0.2)

@@ -19,6 +19,7 @@ CLOCK_NOTE, CLOCK_FAIL = 0.05, 0.1
 RATE_LEAST, RATE_MOST = 0.85, 1.5
 POSITION_MOST, HEADING_MOST = 0.15, 0.2
 """Deviations [m, rad] with which margins are larger than what is left of most arenas."""
+LOST_MOST = 0.1
 BRINGUP = "start the robot's bringup; its namespace must be the same"
 
 
@@ -36,21 +37,33 @@ class Finding:
 class Topic:
     """What was seen of one topic.
 
-    ``publishers`` and ``subscribers`` are (node, type); ``arrivals`` monotonic times [s]; ``offsets`` header stamp
-    less the time of receipt by this machine's clock [s]; ``last`` the newest message's numbers by name.
+    ``publishers`` and ``subscribers`` are (node, type); ``arrivals`` monotonic times [s]; ``stamps`` of the headers
+    [s]; ``offsets`` stamp less the time of receipt by this machine's clock [s]; ``last`` the newest message's numbers.
     """
 
     publishers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     subscribers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     arrivals: list[float] = dataclasses.field(default_factory=list)
+    stamps: list[float] = dataclasses.field(default_factory=list)
     offsets: list[float] = dataclasses.field(default_factory=list)
     last: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def rate(self) -> float:
-        """Messages per second; NaN below three."""
-        if len(self.arrivals) < 3:
+        """Messages per second that were sent, by the usual step of their stamps (by arrival where they have none);
+        NaN below three."""
+        times = self.stamps if len(self.stamps) == len(self.arrivals) else self.arrivals
+        steps = np.diff(times)
+        if len(steps) < 2 or not np.median(steps) > 0.0:
             return math.nan
-        return (len(self.arrivals) - 1) / (self.arrivals[-1] - self.arrivals[0])
+        return float(1.0 / np.median(steps))
+
+    def lost(self) -> float:
+        """Share of the messages sent that did not arrive here."""
+        rate = self.rate()
+        if math.isnan(rate):
+            return 0.0
+        times = self.stamps if len(self.stamps) == len(self.arrivals) else self.arrivals
+        return max(1.0 - (len(times) - 1) / (rate * (times[-1] - times[0])), 0.0)
 
     def offset(self) -> float:
         """Median of the offsets [s]; NaN without messages."""
@@ -115,6 +128,9 @@ def odometry(seen: Observed) -> list[Finding]:
         found.append(Finding("FAIL", "odometry", text, "odometry_rate of the robot profile is that of another base"))
     else:
         found.append(Finding("ok", "odometry", text))
+    if topic.lost() > LOST_MOST:
+        text = f"{100.0 * topic.lost():.0f} % of the messages did not arrive here"
+        found.append(Finding("note", "odometry", text, "a loaded computer (this one?), or a weak network"))
     if not topic.last.get("finite", True):
         found.append(Finding("FAIL", "odometry", "numbers that are not finite", "look at the driver's log"))
     if topic.last.get("certain"):

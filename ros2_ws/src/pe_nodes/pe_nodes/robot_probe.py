@@ -24,6 +24,7 @@ from pe_nodes.messages import odometry_values, stamp_ns, state_values
 from pe_nodes.robot_checks import Observed, Topic
 
 DISCOVERY = 2.0
+FIRST = 5.0
 CALL = 2.0
 NAMES = ("role", "robot", "dt", "odom_frame", "base_frame", "profile", "require_arming", "bundle")
 MINE = ("state_estimator", "policy", "safety", "watchdog")
@@ -49,6 +50,10 @@ class RobotProbe:
                 self._node.create_subscription(Bool, emergency_stop.TOPIC, self._on_stop, profile)
             self._spin(DISCOVERY)
             self._listen()
+            # Before both ends of a connection know of one another nothing comes, and that is no low rate.
+            end = time.monotonic() + FIRST
+            while time.monotonic() < end and not all(t.arrivals for t in self.seen.topics.values()):
+                self._spin(0.1)
             self._spin(self.seen.seconds)
             self._look()
             self._ask()
@@ -85,6 +90,7 @@ class RobotProbe:
             topic.arrivals.append(time.monotonic())
             stamp = stamp_ns(message.header.stamp)
             if stamp:
+                topic.stamps.append(stamp / 1e9)
                 topic.offsets.append((stamp - time.time_ns()) / 1e9)
             values = odometry_values(message)
             topic.last = {
