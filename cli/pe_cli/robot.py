@@ -37,23 +37,30 @@ def placed() -> None:
 
 @app.command("release")
 def release() -> None:
-    """Let the referee release the emergency stop; the robots stand until they are cleared and armed."""
-    _call("release", [])
+    """Release the emergency stop; the robots stand until they are cleared and armed."""
+    _say(False)
+    typer.echo("released; ./pe robot clear, then arm, let the robots move again")
 
 
 @app.command("stop")
 def stop() -> None:
     """Emergency stop, of every robot in this ROS domain."""
+    listening = _say(True)
+    typer.echo(f"stopped: said to {listening} listeners; ./pe robot release, clear, arm let them move again")
+
+
+def _say(pressed: bool) -> int:
     from pe_nodes.robot_commands import Operator, services
 
     with Operator() as operator:
-        listening = operator.stop()
-        # Where a referee is, it goes on saying so.
-        operator.call(services("stop", []), wait=1.0)
+        listening = operator.say_stop(pressed)
+        # A referee, where there is one, goes on saying so.
+        operator.call(services("stop" if pressed else "release", []), wait=1.0)
+        listening = max(listening, operator.say_stop(pressed, 0.5))
     if not listening:
         typer.secho("nobody listens on /emergency_stop: is ROS_DOMAIN_ID that of the robots?", fg="red", err=True)
         raise typer.Exit(1)
-    typer.echo(f"stopped: said to {listening} listeners; ./pe robot release, clear, arm let them move again")
+    return listening
 
 
 def _call(word: str, namespaces: list[str]) -> None:

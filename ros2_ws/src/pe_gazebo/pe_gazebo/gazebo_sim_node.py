@@ -69,7 +69,9 @@ class GazeboSimNode(ArenaSimNode):
 
     def _publish_truth(self) -> None:
         super()._publish_truth()
-        for topics, plant in zip(self._topics.values() if self._tracked else (), self._game.plants, strict=False):
+        for topics, plant in zip(
+            self._topics.values() if self._tracked else (), self._game.plants, strict=False
+        ):
             topics.publish_pose(self._time_ns, plant.state)
 
     def _make_game(self, index: int) -> ArenaGame:

@@ -179,8 +179,8 @@ class ArmingGate:
         return response
 
     def _on_clear(self, _: Any, response: Trigger.Response) -> Trigger.Response:
-        if why := self._stop.why():
-            response.success, response.message = False, why
+        if self._stop.pressed:
+            response.success, response.message = False, PRESSED
             return response
         response.success, response.message = self._heard.clear()
         self._look()

@@ -247,7 +247,7 @@ def robot_topics(role: str, stamped: bool) -> list[str]:
 
 
 def _game_topics() -> list[str]:
-    stop = f"/emergency_stop {BOOL} latched"
+    stop = f"/emergency_stop {BOOL} best_effort"
     return [f"/episode {STRING} latched", f"/next_episode {STRING} latched", stop, f"/diagnostics {STATUS} reliable"]
 
 

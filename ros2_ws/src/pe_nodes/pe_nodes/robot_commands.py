@@ -76,12 +76,12 @@ class Operator:
                 answers.append(Answer(name, result.success, result.message))
         return answers
 
-    def stop(self, seconds: float = 2.0) -> int:
-        """Press the emergency stop: say so for ``seconds``; returns how many nodes listened at most."""
+    def say_stop(self, pressed: bool, seconds: float = 1.0) -> int:
+        """Say on the stop's topic for ``seconds`` whether it is pressed; returns how many listened at most."""
         publisher = self._node.create_publisher(Bool, emergency_stop.TOPIC, emergency_stop.PUBLISHER)
         end, listening = time.monotonic() + seconds, 0
         while time.monotonic() < end:
-            publisher.publish(Bool(data=True))
+            publisher.publish(Bool(data=pressed))
             listening = max(listening, publisher.get_subscription_count())
             self._executor.spin_once(timeout_sec=0.05)
         return listening

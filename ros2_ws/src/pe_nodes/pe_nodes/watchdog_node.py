@@ -102,8 +102,8 @@ class WatchdogNode(GameNode):
             self._on_timer()
 
     def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if why := self._stop.why():
-            response.success, response.message = False, why
+        if self._stop.pressed:
+            response.success, response.message = False, PRESSED
             return response
         cleared, self._fault = self._fault, ""
         self._check_graph()

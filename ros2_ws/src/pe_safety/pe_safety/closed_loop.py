@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -41,7 +40,7 @@ from pe_safety.judge import BACKUPS, COUNTS, INFEASIBLE, INTERVENTIONS, judge
 from pe_safety.ladder import BACKUP, EXACT, REASONS, correction_size, filter_step, is_infeasible
 from pe_safety.parameters import SafetyParameters
 from pe_safety.pending import PENDING_SIZE, history_rows
-from pe_safety.sight import write_sight
+from pe_safety.sight import Sight, write_sight
 
 COMMAND, MOVE, JUDGE = 1, 2, 4
 """Parts of a control step: both commands are filtered, both robots move, margins and capture are judged."""
@@ -206,23 +205,6 @@ def observe_games(
                 seen[n, r, 0, axis] = mean[axis]
             seen[n, r, 0, 3], seen[n, r, 0, 4] = model_state[3], model_state[4]
             deviations[n, r, 0, 0], deviations[n, r, 0, 1] = deviation_of(covariance)
-
-
-class Sight(NamedTuple):
-    """What one robot knows when it filters a command: arguments of :meth:`pe_safety.filter.SafetyFilter.step`.
-
-    ``own`` is its state now as it knows it, ``ahead`` the one where a command sent now begins to act; ``age`` [s];
-    deviations of position and heading [m, rad].
-    """
-
-    own: NDArray[np.float64]
-    ahead: NDArray[np.float64]
-    opponent: NDArray[np.float64]
-    arena: Arena
-    age: float
-    deviations: tuple[float, float]
-    opponent_deviations: tuple[float, float]
-    pending: NDArray[np.float64]
 
 
 class Games:

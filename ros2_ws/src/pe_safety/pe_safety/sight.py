@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pe_core.arena import Arena
 from pe_core.plant import state_at_actuation
 from pe_safety.budget import write_budget
 from pe_safety.pending import write_pending
+
+
+class Sight(NamedTuple):
+    """What one robot knows when it filters a command: arguments of :meth:`pe_safety.filter.SafetyFilter.step`.
+
+    ``own`` is its state now as it knows it, ``ahead`` the one where a command sent now begins to act; ``age`` [s];
+    deviations of position and heading [m, rad].
+    """
+
+    own: NDArray[np.float64]
+    ahead: NDArray[np.float64]
+    opponent: NDArray[np.float64]
+    arena: Arena
+    age: float
+    deviations: tuple[float, float]
+    opponent_deviations: tuple[float, float]
+    pending: NDArray[np.float64]
 
 
 @njit(cache=True, nogil=True)
