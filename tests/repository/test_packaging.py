@@ -28,7 +28,8 @@ ROSDEP_KEYS = {
     "rosbags": "python3-rosbags-pip",
     **{name: f"python3-{name}" for name in ("numpy", "scipy", "matplotlib", "numba", "torch", "rich", "lz4", "psutil")},
     # No key: asked for only where launch_ros is not installed, comes with rosbags, peers to compare with, commands.
-    **dict.fromkeys(("honcho", "backports", "osqp", "qpth", "quadprog", "cma", "imageio_ffmpeg", "tensorboard", "wandb")),
+    **dict.fromkeys(("honcho", "backports", "osqp", "qpth", "quadprog", "cma")),
+    **dict.fromkeys(("imageio_ffmpeg", "tensorboard", "wandb")),
 }
 """What rosdep calls the libraries that we import. ROS packages and our own are called what they are."""
 

@@ -78,9 +78,6 @@ class Server:
             self.close()
             raise
 
-    def _ended(self) -> bool:
-        return self._process is not None and self._process.poll() is not None
-
     def _start(self, name: str, timeout: float) -> None:
         port = free_port()
         command = gzserver_command(self.path, "-u")
