@@ -19,6 +19,7 @@ class CompareCommand(TyperCommand):
     """Lets ``--tensorboard`` stand without its folder."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See click: the words of a command line, a folder put in where there is none."""
         for at in range(len(args) - 1, -1, -1):
             if args[at] == "--tensorboard" and (at + 1 == len(args) or args[at + 1].startswith("-")):
                 args.insert(at + 1, str(BESIDE))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pe_nodes import launch_arguments
+from pe_nodes import kernels, launch_arguments
 from pe_nodes.child_environment import RUN_TOKEN
 from pe_nodes.graph import RECORDER, RESPAWN_DELAY, NodeRecord, environment_of
 from pe_nodes.launch_arguments import Arguments
@@ -49,6 +49,7 @@ def _actions(context: Any, kind: type[Arguments], records: Callable[[Any], Seque
     # Last: a run that is refused moves no earlier one aside.
     if arguments.record or kind.ON_ONE_MACHINE:
         prepare(given_out)
+    kernels.compile_once(print)
     actions = [SetEnvironmentVariable(name, value) for name, value in environment_of(nodes).items()]
     for record in nodes:
         action = Node(
