@@ -183,7 +183,7 @@ def test_the_guide_from_the_first_driver_to_the_score(rehearsal, record_property
                 rehearsal.command(line)
         elif who == "evaluate":
             assert rehearsal.shells["referee"].wait(120) == 0, rehearsal.said()
-            assert "capture_rate" in rehearsal.command(lines[0])
+            assert "episodes" in rehearsal.command(lines[0])
         else:
             for line in lines:
                 rehearsal.command(line)

@@ -9,6 +9,7 @@ import yaml
 
 from pe_core.config import ConfigurationError
 from pe_core.paths import share_directory
+from pe_core.robot import load_robot
 from pe_nodes import launch_arguments
 from pe_nodes.deployment_arguments import ArenaArguments, EmulatedArguments, RobotArguments
 from pe_nodes.deployment_graph import arena_records, emulated_records, robot_records
@@ -160,3 +161,21 @@ def test_an_emulated_robot_stands_on_its_start_and_speaks_as_its_base():
 def test_every_argument_is_explained(kind):
     for name, _, allowed, text in launch_arguments.table(kind):
         assert allowed and text, name
+
+
+@pytest.mark.parametrize(
+    ("name", "v", "omega", "radius", "rate"),
+    [
+        ("turtlebot3_burger", 0.211, 2.635, (0.105, 0.105), 20.0),
+        ("turtlebot3_waffle", 0.266, 1.854, (0.220, 0.220), 20.0),
+        ("turtlebot4", 0.306, 1.9, (0.164, 0.175), 62.0),
+    ],
+)
+def test_profiles_keep_what_firmware_and_data_sheets_say(name, v, omega, radius, rate):
+    model = load_robot(name)
+    assert 0.95 * v < model.v_max <= v and model.v_min == 0.0
+    assert 0.95 * omega < model.omega_max <= omega
+    assert model.wheel_speed_max <= v
+    assert radius[0] <= model.radius <= radius[1]
+    assert model.radius == radius[1], "of what is said of a body, the largest"
+    assert model.odometry_rate == rate

@@ -21,7 +21,10 @@ from pe_core.provenance import version
 from tests.repository.sources import REPOSITORY, WORKSPACE, imports, package_folders
 from tests.repository.sources import ROS_PACKAGES as PACKAGES
 
-NODES = ("policy", "safety", "state_estimator", "arena_sim", "watchdog", "evaluation_recorder", "fault_injector")
+NODES = (
+    "policy", "safety", "state_estimator", "arena_sim", "watchdog", "evaluation_recorder", "fault_injector", "referee",
+    "emulated_robot",
+)  # fmt: skip
 
 ROSDEP_KEYS = {
     "yaml": "python3-yaml",

@@ -48,7 +48,7 @@ class RefereeSettings:
         0.35, unit="rad", low=0.01, high=3.2, description="the same for its heading"
     )
     truth_timeout: float = quantity(
-        0.5, unit="s", low=0.1, high=5.0, description="poses missing for longer interrupt the episode"
+        1.0, unit="s", low=0.1, high=5.0, description="poses missing for longer interrupt the episode"
     )
     map_frame: str = quantity("map", description="frame of the arena")
 
