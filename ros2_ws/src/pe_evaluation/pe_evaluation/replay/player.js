@@ -61,7 +61,7 @@ class Player {
   panel(stage, track) {
     const box = element("article", "replay-panel", stage);
     const head = element("h4", "", box);
-    head.textContent = `${track.name} v ${track.evader}`;
+    head.textContent = head.title = `${track.name} v ${track.evader}`;
     const line = element("p", "replay-outcome", box);
     const least = `least margin ${number(track.least.value, 3)} m (${ROLES[track.least.robot]})`;
     line.textContent = `${outcome(track)} · `;
