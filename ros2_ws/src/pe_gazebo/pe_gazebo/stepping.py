@@ -1,6 +1,6 @@
 """A world moved on by exact times, with the velocity of both robots at every physics step.
 
-Three properties of Gazebo 11 shape this:
+Four properties of Gazebo 11 shape this:
 
 - Messages on two connections may overtake one another, so the world could be let go before a velocity has arrived.
   All messages are handled in one thread, in the order in which they came; a request for ``physics_info`` is answered
@@ -8,6 +8,8 @@ Three properties of Gazebo 11 shape this:
 - A link's velocities are published by the world itself at every step, but the last of them may lie in a queue until
   the next one is published.  So the last step of a batch is taken on its own, and pushes the others out; on a busy
   machine even that may be late, and what is missing comes with the next batch.
+- That thread sleeps for up to a tenth of a second when a message comes while it handles the one before, for the wake-up
+  is lost.  Whatever comes next wakes it, so a request is sent again while an answer or a step is waited for.
 - ``multi_step`` replaces what is left of the one before, so one may follow only when the other is done.  A scan of
   the pose sensor, whose turn comes one step before the end of a batch, says so at once; the world's statistics, five
   times a second, where the scan was late.  The scan's pose may be that before or after the step of its time.
@@ -15,6 +17,7 @@ Three properties of Gazebo 11 shape this:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -25,6 +28,8 @@ from pe_gazebo.worlds import POSE_SENSOR, WORLD
 
 ANSWER = 60.0
 """Longest wait [s] for one batch of steps, on a machine that is busy."""
+NUDGE = 0.002
+"""Time [s] after which the server's thread of messages is woken again: see above."""
 TAIL = 0.02
 """Wait [s] for the velocities of the last steps, once the world has taken them."""
 _BASE = "base_link"
@@ -107,17 +112,28 @@ class Stepper:
     def _answer(self) -> None:
         """Wait until the server has handled everything that was sent."""
         self._asked += 1
+        self._ask()
+        self._nudged(lambda: self._answered >= self._asked, "a request is not answered")
+
+    def _ask(self) -> None:
         self._transport.publish(self._request, messages.request(self._asked, "physics_info"))
-        self._wait(lambda: self._answered >= self._asked, "a request is not answered")
 
     def _go(self, steps: int) -> None:
         """Take steps and wait for the end of the last."""
         self._target_ns += steps * self._step_ns
         self._transport.publish(self._control, messages.multi_step(steps))
-        self._wait(lambda: self._time_ns >= self._target_ns, "the world does not move on")
+        self._nudged(lambda: self._time_ns >= self._target_ns, "the world does not move on")
 
-    def _wait(self, condition: Callable[[], bool], failure: str) -> None:
-        self._server.until(condition, ANSWER, failure)
+    def _nudged(self, condition: Callable[[], bool], failure: str) -> None:
+        """Wait until ``condition`` holds; any message wakes the thread that overslept the one before."""
+        end = time.monotonic() + ANSWER
+        while not self._transport.comes(condition, NUDGE):
+            if time.monotonic() > end:
+                self._wait(condition, failure, 0.0)
+            self._ask()
+
+    def _wait(self, condition: Callable[[], bool], failure: str, timeout: float = ANSWER) -> None:
+        self._server.until(condition, timeout, failure)
 
     def _on_response(self, data: bytes) -> None:
         self._answered = max(self._answered, messages.answered(data))
