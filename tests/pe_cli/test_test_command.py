@@ -84,4 +84,4 @@ def test_installed_package_says_that_it_has_no_tests(
     with pytest.raises(Exception) as refused:
         command.find_root()
     assert getattr(refused.value, "exit_code", None) == 2
-    assert "run ./pe test in a checkout" in capsys.readouterr().err
+    assert "run ./pe in a checkout" in capsys.readouterr().err
