@@ -6,6 +6,7 @@ one; then one report.  Differences are to the arena simulator in the same episod
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def run(request: Request, simulators: Mapping[str, Simulator]) -> int:
     plan = load_plan(request.plan, request.episodes, request.seeds).narrowed(request.approaches, request.evaders)
     if plan.randomised is not None:
         raise ConfigurationError(f"plan '{plan.name}': is randomised: allowed: one that is not, such as gazebo")
+    plan = dataclasses.replace(plan, one_by_one=True)
     console = Console(stderr=True)
     rows: dict[str, Sequence[Row]] = {}
     identities: dict[str, Any] = {}

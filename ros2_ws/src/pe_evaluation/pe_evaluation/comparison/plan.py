@@ -19,8 +19,9 @@ MEAN, DENSITY, NOISE = "mean", "density", "noise"
 TRAINED, DEPLOYED, REFERENCE = "trained", "deployed", "reference"
 REFERENCE_ROBOT = "reference"
 SIDE_BY_SIDE = 4
-BATCH, BATCH_LEARNING = 100, 5
-"""Episodes that are played, and stored, together; where the filter learns they are played one by one."""
+BATCH = 100
+"""Episodes that are played, and stored, together, in a second or two; where the filter learns, or a simulator moves the
+robots, they are played and stored one by one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +156,7 @@ class Plan:
     pairs: tuple[tuple[str, str], ...]
     rewards: str
     robot: str = REFERENCE_ROBOT
+    one_by_one: bool = False
     episodes: int = 200
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -186,7 +188,7 @@ class Plan:
             for cell in self.all_cells():
                 for approach in self.approaches:
                     total = self.episodes_of(approach, cell)
-                    batch = BATCH_LEARNING if approach.learns else BATCH
+                    batch = 1 if approach.learns or self.one_by_one else BATCH
                     for first in range(0, total, batch):
                         yield Job(approach.name, cell, seed, first, min(batch, total - first))
 

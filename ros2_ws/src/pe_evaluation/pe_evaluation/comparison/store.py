@@ -58,6 +58,7 @@ def identity_of_plan(plan: Plan) -> dict[str, Any]:
     files |= {("disturbance", name) for name in safety if load_disturbance(name) is not None}
     files |= {("scenarios", name) for name in plan.tracks.scenarios} | {("training", plan.rewards)}
     described = json_safe(dataclasses.asdict(plan))
+    del described["one_by_one"]
     if plan.robot == REFERENCE_ROBOT:
         # What is usual is not said: it was not, before there was a choice.
         del described["robot"]
