@@ -37,6 +37,22 @@ def body_margin(
 
 
 @njit(cache=True)
+def game_margin(
+    pursuer: NDArray[np.float64],
+    evader: NDArray[np.float64],
+    pursuer_radius: float,
+    evader_radius: float,
+    half_side: float,
+    obstacles: NDArray[np.float64],
+) -> float:
+    """The smaller :func:`body_margin` [m] of the two robots."""
+    return min(
+        body_margin(pursuer, evader, pursuer_radius, evader_radius, half_side, obstacles),
+        body_margin(evader, pursuer, evader_radius, pursuer_radius, half_side, obstacles),
+    )
+
+
+@njit(cache=True)
 def is_capture(pursuer: NDArray[np.float64], evader: NDArray[np.float64], capture_radius: float) -> bool:
     """Whether the centres (x, y, ...) are within ``capture_radius`` [m]."""
     return math.hypot(pursuer[0] - evader[0], pursuer[1] - evader[1]) <= capture_radius

@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +15,12 @@ from pe_core.arena import ArenaConfig
 from pe_core.plant import Bodies, Plant
 from pe_core.randomness import generator
 from pe_core.robot import RobotModel
-from pe_core.rules import Outcome, body_margin, is_capture
+from pe_core.rules import Outcome
 from pe_core.scenario import Layout
 from pe_core.unicycle import arc_step, half_angle_sinc, wrap_angle
 from pe_nodes.devices import Command, make_device
-from pe_nodes.episode import END, Episode
+from pe_nodes.episode import Episode
+from pe_nodes.score import Score
 
 # Per control step, from the domain randomisation of TurtleBot3; the absolute pose as a tracker gives it.
 POSITION_STEP = 0.005
@@ -80,7 +80,7 @@ class Odometer:
         return float(state[0] + dx), float(state[1] + dy), wrap_angle(float(state[2] + turn))
 
 
-class ArenaGame:
+class ArenaGame(Score):
     """One episode; index 0 is the pursuer, 1 the evader.
 
     A control step is one tick, or as many as the fastest odometry wants; rules are judged at control steps.
@@ -89,7 +89,7 @@ class ArenaGame:
         plants: true states.
         devices: what the bases make of commands.
         odometers: what odometry says; readings: how often a control step; due: whose reading is of the last tick.
-        tick: [s]; ticks, steps, outcome, min_margin [m], violations (steps with a margin <= 0).
+        tick: [s]; ticks.
     """
 
     def __init__(
@@ -104,10 +104,8 @@ class ArenaGame:
         lockstep: bool = True,
     ) -> None:
         """``devices`` by name, see :func:`make_device`; in ``lockstep`` odometry comes at control steps only."""
-        self.layout = layout
-        self.config = config
+        super().__init__(layout, config, robots)
         self.seed = seed
-        self.robots = robots
         self.plants = (Plant(robots[0], layout.pursuer), Plant(robots[1], layout.evader))
         self.devices = (make_device(devices[0], robots[0]), make_device(devices[1], robots[1]))
         self.odometers = tuple(
@@ -125,10 +123,7 @@ class ArenaGame:
         self._read = [plant.state.copy() for plant in self.plants]
         self.due = (True, True)
         self.ticks = 0
-        self.steps = 0
-        self.outcome = Outcome.RUNNING
-        self.min_margin = self.margin()
-        self.violations = 0
+        self.look()
         self._bodies: Bodies | None = None
 
     def move_by(self, bodies: Bodies) -> None:
@@ -147,41 +142,15 @@ class ArenaGame:
         for plant, state in zip(self.plants, states, strict=True):
             plant.state[:] = state
 
+    @property
+    def states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The true states, (5,) each."""
+        return self.plants[0].state, self.plants[1].state
+
     def episode(self, index: int, start_ns: int, scenario: str, speed_ratio: float) -> Episode:
         """The episode as it is announced."""
-        layout, config = self.layout, self.config
-        return Episode(
-            index, self.seed, start_ns, config.dt, scenario, layout.arena, config.capture_radius, config.max_time,
-            tuple(layout.pursuer.tolist()), tuple(layout.evader.tolist()), speed_ratio,
-        )  # fmt: skip
-
-    def account(self, outcome: str) -> dict[str, Any]:
-        """What the ``end`` event says beside the announcement."""
-        return {
-            "event": END,
-            "outcome": outcome,
-            "steps": self.steps,
-            "time_s": self.steps * self.config.dt,
-            "min_margin_m": self.min_margin,
-            "violations": self.violations,
-        }
-
-    def margin(self) -> float:
-        """The smaller body margin [m] of the two robots."""
-        arena = self.layout.arena
-        first, second = (plant.state for plant in self.plants)
-        radii = (self.robots[0].radius, self.robots[1].radius)
-        return float(
-            min(
-                body_margin(first, second, radii[0], radii[1], arena.half_side, arena.obstacles),
-                body_margin(second, first, radii[1], radii[0], arena.half_side, arena.obstacles),
-            )
-        )
-
-    def distance(self) -> float:
-        """Distance of the centres [m]."""
-        first, second = (plant.state for plant in self.plants)
-        return math.hypot(first[0] - second[0], first[1] - second[1])
+        poses = (self.layout.pursuer, self.layout.evader)
+        return self.announced(index, self.seed, start_ns, scenario, speed_ratio, poses)
 
     def receive(self, robot: int, command: Command) -> None:
         """A command (v, omega) reaches a robot's base."""
@@ -215,17 +184,8 @@ class ArenaGame:
                 self.odometers[i].step(plant.state, self._read[i], self.tick * self._ticks_a_reading[i])
                 self._read[i][:] = plant.state
         self.due = (due[0], due[1])
-        margin = self.margin()
-        self.min_margin = min(self.min_margin, margin)
-        if self.between_steps:
-            return self.outcome
-        self.steps += 1
-        self.violations += margin <= 0.0
-        if is_capture(self.plants[0].state, self.plants[1].state, self.config.capture_radius):
-            self.outcome = Outcome.CAPTURE
-        elif self.steps >= self.config.max_steps:
-            self.outcome = Outcome.TIMEOUT
-        return self.outcome
+        margin = self.look()
+        return self.outcome if self.between_steps else self.end_step(margin)
 
     @property
     def between_steps(self) -> bool:

@@ -140,7 +140,7 @@ class RefereeNode(GameNode):
 
     def _make_episode(self, start_ns: int, poses: Sequence[NDArray[np.float64]]) -> Episode:
         settings = self.settings
-        return self._match.episode(
+        return self._match.announced(
             self._index, settings.seed, start_ns, self._scenario.name, settings.speed_ratio, poses
         )
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from pe_core.arena import ArenaConfig
 from pe_core.robot import RobotModel
-from pe_core.rules import Outcome, body_margin, is_capture
+from pe_core.rules import Outcome
 from pe_core.scenario import Layout
 from pe_core.unicycle import wrap_angle
-from pe_nodes.episode import END, Episode
+from pe_nodes.score import Score
 
 KEPT = 400
 HEARTBEAT = 1.0
@@ -86,82 +86,29 @@ def _between(
     return np.array([first[1] + share * dx, first[2] + share * dy, theta, v, turn / span])
 
 
-@dataclasses.dataclass
-class Match:
-    """One episode under the rules; index 0 is the pursuer, 1 the evader.
+class Match(Score):
+    """One episode that a referee watches.
 
     Attributes:
-        step: control steps judged; states: both at the last of them, (5,) each.
+        step: control instants judged, -1 before the start was.
     """
 
-    layout: Layout
-    config: ArenaConfig
-    robots: tuple[RobotModel, RobotModel]
-    step: int = -1
-    min_margin: float = math.inf
-    violations: int = 0
-    outcome: Outcome = Outcome.RUNNING
-    states: tuple[NDArray[np.float64], NDArray[np.float64]] = dataclasses.field(
-        default_factory=lambda: (np.zeros(5), np.zeros(5))
-    )
+    def __init__(self, layout: Layout, config: ArenaConfig, robots: tuple[RobotModel, RobotModel]) -> None:
+        super().__init__(layout, config, robots)
+        self.step = -1
+        self._states = (np.zeros(5), np.zeros(5))
 
     @property
-    def steps(self) -> int:
-        """Control steps played."""
-        return max(self.step, 0)
+    def states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both at the last instant that was judged."""
+        return self._states
 
     def judge(self, pursuer: NDArray[np.float64], evader: NDArray[np.float64]) -> Outcome:
         """Both robots at the next control instant; the first call judges the start."""
         self.step += 1
-        self.states = (pursuer, evader)
-        margin = self.margin()
-        self.min_margin = min(self.min_margin, margin)
-        if self.step == 0:
-            return self.outcome
-        self.violations += margin <= 0.0
-        if is_capture(pursuer, evader, self.config.capture_radius):
-            self.outcome = Outcome.CAPTURE
-        elif self.step >= self.config.max_steps:
-            self.outcome = Outcome.TIMEOUT
-        return self.outcome
-
-    def margin(self) -> float:
-        """The smaller body margin [m] of the two robots."""
-        arena, (first, second) = self.layout.arena, self.states
-        radii = (self.robots[0].radius, self.robots[1].radius)
-        return float(
-            min(
-                body_margin(first, second, radii[0], radii[1], arena.half_side, arena.obstacles),
-                body_margin(second, first, radii[1], radii[0], arena.half_side, arena.obstacles),
-            )
-        )
-
-    def distance(self) -> float:
-        """Distance of the centres [m]."""
-        first, second = self.states
-        return math.hypot(first[0] - second[0], first[1] - second[1])
-
-    def account(self, outcome: str) -> dict[str, Any]:
-        """What the ``end`` event says beside the announcement."""
-        return {
-            "event": END,
-            "outcome": outcome,
-            "steps": self.steps,
-            "time_s": self.steps * self.config.dt,
-            "min_margin_m": self.min_margin if math.isfinite(self.min_margin) else 0.0,
-            "violations": self.violations,
-        }
-
-    def episode(
-        self, index: int, seed: int, start_ns: int, scenario: str, ratio: float, poses: Sequence[NDArray[np.float64]]
-    ) -> Episode:
-        """The episode as it is announced, its robots at ``poses`` (x, y, theta)."""
-        layout, config = self.layout, self.config
-        starts = [tuple(float(value) for value in pose) for pose in poses]
-        return Episode(
-            index, seed, start_ns, config.dt, scenario, layout.arena, config.capture_radius, config.max_time,
-            starts[0], starts[1], ratio,
-        )  # fmt: skip
+        self._states = (pursuer, evader)
+        margin = self.look()
+        return self.end_step(margin) if self.step else self.outcome
 
 
 def off_start(

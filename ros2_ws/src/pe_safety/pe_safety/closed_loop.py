@@ -26,7 +26,7 @@ from pe_core.observation import SIZE, encode_batch
 from pe_core.plant import HISTORY, Bodies, advance, plant_step
 from pe_core.randomisation import WorldDraw
 from pe_core.robot import RADIUS, RobotModel, command_from_action, executed_command
-from pe_core.rules import body_margin
+from pe_core.rules import game_margin
 from pe_core.scenario import Layout
 from pe_core.unicycle import half_angle_sinc, wrap_angle
 from pe_safety.barriers import BARRIERS_MAX
@@ -464,8 +464,4 @@ class Games:
     def _margin(self, i: int) -> float:
         first, second = self._models[i, 0, RADIUS], self._models[i, 1, RADIUS]
         there = self.obstacles[i, 1, : self.obstacle_count[i]]
-        one, other = self.states[i]
-        return min(
-            body_margin(one, other, first, second, self.half_side[i, 1], there),
-            body_margin(other, one, second, first, self.half_side[i, 1], there),
-        )
+        return game_margin(*self.states[i], first, second, self.half_side[i, 1], there)

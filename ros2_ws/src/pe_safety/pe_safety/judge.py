@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pe_core.robot import RADIUS, V_MAX, V_MIN, V_QUANTUM
-from pe_core.rules import body_margin, is_capture
+from pe_core.rules import game_margin, is_capture
 from pe_safety.parameters import GAIN_ERROR
 from pe_safety.rows import CREEP
 
@@ -38,13 +38,8 @@ def judge(
     """Judge game ``n`` on its true states: margin, contacts, capture; arguments as in
     :func:`pe_safety.closed_loop.step_games`."""
     there = obstacles[n, 1, : obstacle_count[n]]
-    margin = min(
-        body_margin(
-            states[n, 0], states[n, 1], models[n, 0, RADIUS], models[n, 1, RADIUS], half_side[n, 1], there
-        ),
-        body_margin(
-            states[n, 1], states[n, 0], models[n, 1, RADIUS], models[n, 0, RADIUS], half_side[n, 1], there
-        ),
+    margin = game_margin(
+        states[n, 0], states[n, 1], models[n, 0, RADIUS], models[n, 1, RADIUS], half_side[n, 1], there
     )
     min_margin[n] = min(min_margin[n], margin)
     violations[n] += margin <= 0.0
