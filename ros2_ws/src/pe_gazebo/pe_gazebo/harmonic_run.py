@@ -7,14 +7,13 @@ To our nodes Gazebo's robots are two robots under a tracker: the records are tho
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 from pe_core.arena import arena_of, load_arena
 from pe_core.config import ConfigurationError, quantity
 from pe_core.files import write_text
-from pe_core.paths import BOUNDARY, boundary_names, bundle_names, config_names
+from pe_core.paths import BOUNDARY
 from pe_core.robot import load_robot
 from pe_core.roles import ROLES
 from pe_core.scenario import Layout, load_scenario, sample_layout
@@ -24,8 +23,9 @@ from pe_gazebo.physics import load_physics
 from pe_nodes.deployment_arguments import REFEREE, ArenaArguments, RobotArguments
 from pe_nodes.deployment_graph import arena_records, robot_records
 from pe_nodes.graph import NodeRecord
+from pe_nodes.launch_arguments import log_level_quantity
 from pe_nodes.robot_models import scaled
-from pe_nodes.settings import DRIVER_TOPIC
+from pe_nodes.settings import DRIVER_TOPIC, bag_size_quantity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,30 +60,12 @@ class HarmonicArguments:
     stamped_cmd_vel: bool = quantity(True, description="commands are TwistStamped (Jazzy), not Twist")
     record: bool = quantity(True, description="record a bag, and report when the run is over")
     out: str = quantity("out", description="directory of the run: bag, metrics and report")
-    bag_size: int = quantity(
-        512,
-        unit="MB",
-        low=0,
-        high=1_000_000,
-        description="size at which the next file of the bag is begun; 0: never",
-    )
-    log_level: str = quantity(
-        "info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node"
-    )
+    bag_size: int = bag_size_quantity()
+    log_level: str = log_level_quantity()
 
     LAST: ClassVar[str] = REFEREE
     ON_ONE_MACHINE: ClassVar[bool] = True
     REPORTED: ClassVar[bool] = True
-    NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
-        "pursuer": lambda: bundle_names("pursuer"),
-        "evader": lambda: bundle_names("evader"),
-        "safety": lambda: config_names("safety"),
-        "feasibility": boundary_names,
-        "scenario": lambda: config_names("scenarios"),
-        "robot": lambda: config_names("robots"),
-        "arena": lambda: ["auto", *config_names("arena")],
-        "physics": lambda: config_names("gazebo"),
-    }
 
     def __post_init__(self) -> None:
         if not self.out:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from pe_core.arena import load_arena
 from pe_core.config import quantity
-from pe_core.paths import config_names
 from pe_gazebo.simulator import GazeboSimulator
 from pe_nodes import graph
 from pe_nodes.graph import RECORDER, SIM, NodeRecord
@@ -25,11 +23,6 @@ class GazeboArguments(LaunchArguments):
         "nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path"
     )
 
-    NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
-        **LaunchArguments.NAMED,
-        "physics": lambda: config_names("gazebo"),
-    }
-
 
 def records(arguments: GazeboArguments) -> list[NodeRecord]:
     """Every node of a run in Gazebo.
@@ -39,8 +32,8 @@ def records(arguments: GazeboArguments) -> list[NodeRecord]:
     """
     gazebo = GazeboSimulator.named(arguments.physics)
     nodes = graph.records(arguments)
-    gazebo.physics.steps_in(load_arena(graph.check(arguments).arena).dt)
     simulator = next(node for node in nodes if node.name == SIM)
+    gazebo.physics.steps_in(load_arena(simulator.parameters["arena"]).dt)
     moved = dataclasses.replace(
         simulator, package="pe_gazebo", executable="gazebo_sim",
         parameters=simulator.parameters | {"physics": arguments.physics},

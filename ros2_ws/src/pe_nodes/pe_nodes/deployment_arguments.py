@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import ClassVar
 
 from pe_core.config import ConfigurationError, quantity
-from pe_core.paths import BOUNDARY, boundary_names, bundle_names, config_names
+from pe_core.paths import BOUNDARY, config_names
 from pe_core.roles import ROLES
 from pe_nodes.deployment_settings import MOCAP_TOPIC, TRUTH
-from pe_nodes.settings import DEVICES, DRIVER_TOPIC, NOISE
+from pe_nodes.launch_arguments import log_level_quantity
+from pe_nodes.settings import DEVICES, DRIVER_TOPIC, NOISE, bag_size_quantity
 from pe_safety.parameters import check_mechanism
 
 LOCALISATION = ("odom", "amcl", "mocap", "apriltag")
@@ -79,22 +79,12 @@ class RobotArguments:
     use_sim_time: bool = quantity(False, description="time from /clock: in a simulator that is not ours")
     record: bool = quantity(True, description="record what this robot hears and says")
     out: str = quantity("out", description="directory of the bag")
-    bag_size: int = quantity(
-        512, unit="MB", low=0, high=1_000_000, description="size at which the next file of the bag is begun; 0: never"
-    )
-    log_level: str = quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node")
+    bag_size: int = bag_size_quantity()
+    log_level: str = log_level_quantity()
 
     LAST: ClassVar[str] = ""
     ON_ONE_MACHINE: ClassVar[bool] = False
     REPORTED: ClassVar[bool] = False
-    NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
-        "policy": lambda: ["auto", *bundle_names()],
-        "safety": lambda: config_names("safety"),
-        "feasibility": boundary_names,
-        "robot": lambda: config_names("robots"),
-        "opponent": lambda: ["auto", *config_names("robots")],
-        "arena": lambda: ["auto", *config_names("arena")],
-    }
 
     def __post_init__(self) -> None:
         _check_filter(self.safety, (self.bundle,))
@@ -170,23 +160,12 @@ class ArenaArguments:
     use_sim_time: bool = quantity(False, description="time from /clock: in a simulator that is not ours")
     record: bool = quantity(True, description="record a bag, and report when the run is over")
     out: str = quantity("out", description="directory of the run: bag, metrics and report")
-    bag_size: int = quantity(
-        512, unit="MB", low=0, high=1_000_000, description="size at which the next file of the bag is begun; 0: never"
-    )
-    log_level: str = quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node")
+    bag_size: int = bag_size_quantity()
+    log_level: str = log_level_quantity()
 
     LAST: ClassVar[str] = REFEREE
     ON_ONE_MACHINE: ClassVar[bool] = False
     REPORTED: ClassVar[bool] = True
-    NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
-        "pursuer": lambda: bundle_names("pursuer"),
-        "evader": lambda: bundle_names("evader"),
-        "safety": lambda: config_names("safety"),
-        "scenario": lambda: config_names("scenarios"),
-        "robot": lambda: config_names("robots"),
-        "opponent": lambda: ["auto", *config_names("robots")],
-        "arena": lambda: ["auto", *config_names("arena")],
-    }
 
     # What the identity of a simulated run has and a robot has not.
     noise: ClassVar[str] = "none"
@@ -231,7 +210,7 @@ class EmulatedArguments:
     clock_offset: float = quantity(
         0.0, unit="s", low=-60.0, high=60.0, description="by how much its clock is ahead of the others'"
     )
-    log_level: str = quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of the node")
+    log_level: str = log_level_quantity()
 
     # Nothing is recorded.
     out: ClassVar[str] = ""
@@ -239,12 +218,6 @@ class EmulatedArguments:
     LAST: ClassVar[str] = ""
     ON_ONE_MACHINE: ClassVar[bool] = False
     REPORTED: ClassVar[bool] = False
-    NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
-        "robot": lambda: config_names("robots"),
-        "opponent": lambda: ["auto", *config_names("robots")],
-        "arena": lambda: ["auto", *config_names("arena")],
-        "scenario": lambda: config_names("scenarios"),
-    }
 
     @property
     def base(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from pe_core.config import ConfigurationError, Quantity, convert, quantities, quantity
 from pe_core.paths import BOUNDARY, boundary_names, bundle_names, config_names
-from pe_nodes.settings import DEVICES, NOISE
+from pe_nodes.settings import DEVICES, NOISE, bag_size_quantity
 from pe_safety.parameters import check_mechanism
 
 SIM = "arena_sim"
@@ -26,7 +26,6 @@ class Arguments(Protocol):
     LAST: ClassVar[str]
     ON_ONE_MACHINE: ClassVar[bool]
     REPORTED: ClassVar[bool]
-    NAMED: ClassVar[dict[str, Callable[[], list[str]]]]
 
     @property
     def out(self) -> str:
@@ -41,8 +40,27 @@ class Arguments(Protocol):
         """Of every node."""
 
 
+NAMES: dict[str, Callable[[], list[str]]] = {
+    "pursuer": lambda: bundle_names("pursuer"),
+    "evader": lambda: bundle_names("evader"),
+    "policy": lambda: ["auto", *bundle_names()],
+    "safety": lambda: config_names("safety"),
+    "feasibility": boundary_names,
+    "scenario": lambda: config_names("scenarios"),
+    "robot": lambda: config_names("robots"),
+    "opponent": lambda: ["auto", *config_names("robots")],
+    "arena": lambda: ["auto", *config_names("arena")],
+    "faults": lambda: ["none", *config_names("faults")],
+    "physics": lambda: config_names("gazebo"),
+}
+"""What an argument of that name may be, whichever launch file has it; beside these a path."""
 T = TypeVar("T", bound=Arguments)
 _TRUE, _FALSE = ("true", "True", "1"), ("false", "False", "0")
+
+
+def log_level_quantity() -> Any:
+    """What nodes print."""
+    return quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,24 +97,12 @@ class LaunchArguments:
     faults: str = quantity("none", description="faults to inject, config/faults/<name>.yaml or a path; none: none")
     stamped_cmd_vel: bool = quantity(True, description="cmd_vel is TwistStamped (Jazzy), not Twist")
     record: bool = quantity(True, description="record a bag, and report when the run is over")
-    bag_size: int = quantity(
-        512, unit="MB", low=0, high=1_000_000, description="size at which the next file of the bag is begun; 0: never"
-    )
-    log_level: str = quantity("info", choices=("debug", "info", "warn", "error", "fatal"), description="of every node")
+    bag_size: int = bag_size_quantity()
+    log_level: str = log_level_quantity()
 
     LAST: ClassVar[str] = SIM
     ON_ONE_MACHINE: ClassVar[bool] = True
     REPORTED: ClassVar[bool] = True
-    NAMED: ClassVar[dict[str, Callable[[], list[str]]]] = {
-        "pursuer": lambda: bundle_names("pursuer"),
-        "evader": lambda: bundle_names("evader"),
-        "safety": lambda: config_names("safety"),
-        "feasibility": boundary_names,
-        "scenario": lambda: config_names("scenarios"),
-        "robot": lambda: config_names("robots"),
-        "arena": lambda: ["auto", *config_names("arena")],
-        "faults": lambda: ["none", *config_names("faults")],
-    }
 
     def __post_init__(self) -> None:
         if self.safety == "none":
@@ -168,8 +174,8 @@ def table(kind: type[Arguments] = LaunchArguments) -> list[tuple[str, str, str, 
         declared: Quantity = quantities(kind)[field.name]
         default = str(field.default).lower() if field.type == "bool" else str(field.default)
         allowed = {"bool": "true, false", "str": "text"}.get(str(field.type), "")
-        if field.name in kind.NAMED:
-            allowed = ", ".join(kind.NAMED[field.name]()) + ", or a path"
+        if field.name in NAMES:
+            allowed = ", ".join(NAMES[field.name]()) + ", or a path"
         elif declared.choices or not allowed:
             allowed = declared.allowed()
         rows.append((field.name, default, allowed, declared.description))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from pe_core.config import ConfigurationError, check_range, quantity
 from pe_core.paths import BOUNDARY
@@ -13,6 +14,13 @@ DEVICES = ("ideal", "turtlebot3", "create3")
 # What a driver with a watchdog before it listens to, below the robot's namespace.
 DRIVER_TOPIC = "driver/cmd_vel"
 RELIABILITIES = ("reliable", "best_effort", "latched")
+
+
+def bag_size_quantity() -> Any:
+    """How large a file of a bag may become; the same wherever it is asked for."""
+    return quantity(
+        512, unit="MB", low=0, high=1_000_000, description="size at which the next file of the bag is begun; 0: never"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,9 +218,7 @@ class RecorderSettings:
     topics: tuple[str, ...] = quantity((), description="what is recorded, each 'topic type reliability'")
     required: tuple[str, ...] = quantity((), description="topics that must have a publisher before an episode begins")
     manifest: str = quantity("{}", description="JSON object kept in the bag's metadata under the key 'pe'")
-    bag_size: int = quantity(
-        512, unit="MB", low=0, high=1_000_000, description="size at which the next file of the bag is begun; 0: never"
-    )
+    bag_size: int = bag_size_quantity()
     drain_time: float = quantity(
         0.3, unit="s", low=0.0, high=5.0, description="time to receive what is on its way when the node is stopped"
     )
