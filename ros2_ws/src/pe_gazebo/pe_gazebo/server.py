@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import shutil
 import signal
@@ -109,14 +110,21 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def until(self, condition: Callable[[], bool], timeout: float, failure: str) -> None:
-        """Receive until ``condition`` holds.
+    def until(
+        self,
+        condition: Callable[[], bool],
+        timeout: float,
+        failure: str,
+        wake: Callable[[], None] | None = None,
+        every: float = math.inf,
+    ) -> None:
+        """Receive until ``condition`` holds; ``wake`` and ``every`` as in :meth:`Transport.comes`.
 
         Raises:
             GazeboError: ``failure`` after ``timeout`` [s], or the server has ended; with the end of its log.
         """
         try:
-            self.transport.until(condition, timeout, failure)
+            self.transport.until(condition, timeout, failure, wake, every)
         except GazeboError as error:
             self._failed = True
             raise GazeboError(f"{error}; {self.last_words()}") from error

@@ -17,7 +17,6 @@ Four properties of Gazebo 11 shape this:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -126,14 +125,10 @@ class Stepper:
 
     def _nudged(self, condition: Callable[[], bool], failure: str) -> None:
         """Wait until ``condition`` holds; any message wakes the thread that overslept the one before."""
-        end = time.monotonic() + ANSWER
-        while not self._transport.comes(condition, NUDGE):
-            if time.monotonic() > end:
-                self._wait(condition, failure, 0.0)
-            self._ask()
+        self._server.until(condition, ANSWER, failure, self._ask, NUDGE)
 
-    def _wait(self, condition: Callable[[], bool], failure: str, timeout: float = ANSWER) -> None:
-        self._server.until(condition, timeout, failure)
+    def _wait(self, condition: Callable[[], bool], failure: str) -> None:
+        self._server.until(condition, ANSWER, failure)
 
     def _on_response(self, data: bytes) -> None:
         self._answered = max(self._answered, messages.answered(data))

@@ -11,6 +11,7 @@ the sockets keep it.
 from __future__ import annotations
 
 import contextlib
+import math
 import selectors
 import socket
 import time
@@ -145,23 +146,43 @@ class Transport:
 
     # -- time ---------------------------------------------------------------------------------------------
 
-    def until(self, condition: Callable[[], bool], timeout: float, failure: str) -> None:
-        """Receive until ``condition`` holds.
+    def until(
+        self,
+        condition: Callable[[], bool],
+        timeout: float,
+        failure: str,
+        wake: Callable[[], None] | None = None,
+        every: float = math.inf,
+    ) -> None:
+        """Receive until ``condition`` holds; ``wake`` and ``every`` as in :meth:`comes`.
 
         Raises:
             GazeboError: ``failure``, after ``timeout`` [s].
         """
-        if not self.comes(condition, timeout):
+        if not self.comes(condition, timeout, wake, every):
             raise GazeboError(f"Gazebo: {failure} (waited {timeout:g} s)")
 
-    def comes(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Receive until ``condition`` holds; False where it does not within ``timeout`` [s]."""
-        end = time.monotonic() + timeout
+    def comes(
+        self,
+        condition: Callable[[], bool],
+        timeout: float,
+        wake: Callable[[], None] | None = None,
+        every: float = math.inf,
+    ) -> bool:
+        """Receive until ``condition`` holds; False where it does not within ``timeout`` [s].
+
+        ``wake`` is called whenever that has taken another ``every`` [s].
+        """
+        now = time.monotonic()
+        end, due = now + timeout, now + every
         while not condition():
-            left = end - time.monotonic()
-            if left <= 0.0:
+            now = time.monotonic()
+            if now >= end:
                 return False
-            self.pump(left)
+            if wake is not None and now >= due:
+                wake()
+                due = now + every
+            self.pump(min(end, due) - now)
         return True
 
     def pump(self, timeout: float) -> None:
