@@ -17,7 +17,6 @@ from typing import NoReturn
 import psutil
 
 from pe_core.config import quantity
-from pe_core.scenario import sample_layout
 from pe_gazebo.physics import Physics, load_physics
 from pe_gazebo.plant import GazeboBodies
 from pe_gazebo.transport import GazeboError
@@ -77,9 +76,7 @@ class GazeboSimNode(ArenaSimNode):
     def _make_game(self, index: int) -> ArenaGame:
         self._close()
         game = super()._make_game(index)
-        seed = self.settings.seed
-        layout = sample_layout(self._scenario, self._arena, *self._robots, seed, index)
-        self._bodies = GazeboBodies(layout, self._robots, self._physics, game.tick)
+        self._bodies = GazeboBodies(game.layout, self._robots, self._physics, game.tick)
         game.move_by(self._bodies)
         return game
 

@@ -19,10 +19,9 @@ from pe_gazebo.drive import LEFT, RIGHT, contact_of, drive
 from pe_gazebo.lidar import Lidar
 from pe_gazebo.physics import Physics
 from pe_gazebo.sdf import document, element
+from pe_nodes.deployment_settings import MOCAP_TOPIC
 
 WORLD = "pursuit"
-MOCAP_TOPIC = "mocap/pose"
-"""Where a tracker says the truth, below a robot's namespace."""
 SDF_VERSION = "1.9"
 _POSE_RATE = 100.0
 WORLD_SYSTEMS = {

@@ -42,6 +42,16 @@ def installed() -> bool:
     return (prefix() / STAMP).is_file() and (prefix() / _LOADER).is_file()
 
 
+def require() -> None:
+    """Refuse to go on without Gazebo.
+
+    Raises:
+        ConfigurationError: it is not installed; the message names the command that installs it.
+    """
+    if not installed():
+        raise ConfigurationError(f"Gazebo is not installed in {prefix()}; run: {REMEDY}")
+
+
 def gzserver_command(world: Path, *options: str) -> list[str]:
     """The command line of a server that loads ``world`` (SDF); ``options`` are gzserver's own, as ``-u`` for paused.
 
@@ -60,8 +70,7 @@ def program(name: str, *words: str) -> list[str]:
     Raises:
         ConfigurationError: Gazebo is not installed; the message names the command that installs it.
     """
-    if not installed():
-        raise ConfigurationError(f"Gazebo is not installed in {prefix()}; run: {REMEDY}")
+    require()
     return command_in(prefix(), name, *words)
 
 

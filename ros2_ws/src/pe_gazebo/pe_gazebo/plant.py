@@ -86,7 +86,7 @@ class GazeboBodies:
                     f"robot {robot.name}: omega_max = {robot.omega_max:g} rad/s: Gazebo's drive takes less than "
                     f"{OMEGA_MOST:.4f}"
                 )
-        self._physics, self._period = physics, period
+        self._period = period
         self._drives = [Drive(robot) for robot in robots]
         self._pieces = 1 if all(drive.instant for drive in self._drives) else PIECES
         self._steps = physics.steps_in(period / self._pieces)

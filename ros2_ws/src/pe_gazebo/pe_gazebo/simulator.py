@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 from pe_core.arena import ArenaConfig
-from pe_core.config import ConfigurationError
 from pe_core.robot import RobotModel
 from pe_core.scenario import Layout
 from pe_gazebo import installation
@@ -27,10 +26,7 @@ class GazeboSimulator:
         Raises:
             ConfigurationError: there is no such setting, or Gazebo is not installed.
         """
-        if not installation.installed():
-            raise ConfigurationError(
-                f"Gazebo is not installed in {installation.prefix()}; run: {installation.REMEDY}"
-            )
+        installation.require()
         return cls(load_physics(physics))
 
     def bodies(
