@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from pe_core.scenario import Layout
 from pe_nodes.episode import END, Episode
 
 
-class Score:
+class Score(abc.ABC):
     """Index 0 is the pursuer, 1 the evader.
 
     Attributes:
@@ -32,9 +33,9 @@ class Score:
         self.violations = 0
 
     @property
+    @abc.abstractmethod
     def states(self) -> Sequence[NDArray[np.float64]]:
         """Both robots (x, y, theta, v, omega) as the rules see them."""
-        raise NotImplementedError
 
     def look(self) -> float:
         """The smaller body margin [m] of both robots now, which counts among the margins."""
