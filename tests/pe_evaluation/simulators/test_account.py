@@ -33,7 +33,8 @@ def row(episode: int, captured: bool, time: float = 10.0, **more: Any) -> dict[s
     values = {
         "approach": "lead", "evader": "random", "speed_ratio": 1.0, "scenario": "random", "seed": 0, "episode": episode,
         "captured": captured, "time_s": time, "capture_time_s": time if captured else "not captured", "violations": 0,
-        "violations_own": 0, "margin_min_m": 0.1, "intervention_rate": 0.05, "infeasible": 0,
+        "violations_own": 0, "margin_min_m": 0.1, "intervention_rate": 0.05, "infeasible": 0, "world": "ideal",
+        "return": 1.0,
     }  # fmt: skip
     return values | more
 

@@ -72,11 +72,7 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
     request.tracking.check()
     store = Store(request.out, plan)
     console = Console(stderr=True)
-    try:
-        play(store, plan, request.workers, console)
-    except KeyboardInterrupt:
-        console.print(f"stopped; the same command goes on from here: {request.out}")
-        raise
+    play(store, plan, request.workers, console)
     merge_maps(store)
     return report(request.out, Results(plan, store.rows()), rules, store.identity, console, request.tracking, more)
 
@@ -133,7 +129,11 @@ def play(store: Store, plan: Plan, workers: int | None, console: Console, what: 
         def tell(job: Job) -> None:
             progress.update(task, advance=job.count, description=f"{job.cell}")
 
-        play_jobs(store, workers, tell)
+        try:
+            play_jobs(store, workers, tell)
+        except KeyboardInterrupt:
+            console.print(f"stopped; the same command goes on from here: {store.folder}")
+            raise
 
 
 def _draw(out: Path, console: Console) -> list[Drawn]:

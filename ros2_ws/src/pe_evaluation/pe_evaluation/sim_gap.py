@@ -44,11 +44,7 @@ def run(request: Request, simulators: Mapping[str, Simulator]) -> int:
     every: dict[str, Simulator | None] = {ARENA: None, **simulators}
     for name, simulator in every.items():
         store = Store(request.out / name, plan, simulator)
-        try:
-            play(store, plan, request.workers, console, name)
-        except KeyboardInterrupt:
-            console.print(f"stopped; the same command goes on from here: {request.out}")
-            raise
+        play(store, plan, request.workers, console, name)
         rows[name], identities[name] = store.rows(), store.identity
     found = account(plan, rows) | {"identities": identities}
     write_json(request.out / "sim_gap.json", json_safe(found))

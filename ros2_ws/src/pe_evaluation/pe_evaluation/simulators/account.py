@@ -15,69 +15,48 @@ from typing import Any
 
 import numpy as np
 
+from pe_evaluation.comparison.account import cells_of
 from pe_evaluation.comparison.inference import mcnemar
-from pe_evaluation.comparison.plan import DRAWN, Plan
+from pe_evaluation.comparison.plan import Cell, Plan
+from pe_evaluation.comparison.results import Results
 from pe_evaluation.comparison.store import Row
-from pe_evaluation.statistics import clopper_pearson, clopper_pearson_upper
 
 ARENA = "arena"
 POINTS_MOST, TIME_SHARE_MOST = 3.0, 0.15
 """What a simulator may differ by in captures [points] and in mean capture time before the report says so."""
+_COMPARED = (
+    "capture_rate", "capture_time_s", "violation_episodes", "margin_min_m", "intervention_rate", "infeasible"
+)  # fmt: skip
 Starts = Mapping[tuple[int, int], Row]
 """Rows of one simulator, approach and cell, by seed and episode."""
 
 
 def account(plan: Plan, rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
     """Cells, gaps and pairs of ``rows``, by simulator, the arena's among them; what nobody has played is left out."""
-    found: dict[tuple[str, str, str, float], dict[tuple[int, int], Row]] = {}
-    for simulator, played in rows.items():
-        for row in played:
-            if row["scenario"] == DRAWN:
-                key = (simulator, row["approach"], row["evader"], float(row["speed_ratio"]))
-                found.setdefault(key, {})[(row["seed"], row["episode"])] = row
-    cells, gaps, pairs = [], [], []
+    found = {simulator: Results(plan, played) for simulator, played in rows.items()}
+    cells: list[dict[str, Any]] = []
+    gaps: list[dict[str, Any]] = []
     for approach in plan.approaches:
+        for simulator, results in found.items():
+            named = {"simulator": simulator, "title": approach.title}
+            cells += [named | cell for cell in cells_of(results, approach)]
         for cell in plan.cells:
-            reference = found.get((ARENA, approach.name, cell.evader, cell.speed_ratio), {})
-            for simulator in rows:
-                starts = found.get((simulator, approach.name, cell.evader, cell.speed_ratio), {})
-                named = {
-                    "simulator": simulator, "approach": approach.name, "title": approach.title, "evader": cell.evader,
-                    "speed_ratio": cell.speed_ratio,
-                }  # fmt: skip
-                if starts:
-                    cells.append(named | _cell(starts))
-                if simulator != ARENA and set(starts) & set(reference):
-                    gaps.append(named | _gap(reference, starts))
-    titles = {approach.name: approach.title for approach in plan.approaches}
-    for learning, without in plan.pairs:
-        for cell in plan.cells:
-            for simulator in rows:
-                first, second = (
-                    found.get((simulator, name, cell.evader, cell.speed_ratio), {}) for name in (without, learning)
-                )
-                if set(first) & set(second):
-                    named = {"simulator": simulator, "evader": cell.evader, "speed_ratio": cell.speed_ratio}
-                    sides = {"first": titles[without], "second": titles[learning]}
-                    pairs.append(named | sides | _pair(first, second))
-    return {"cells": cells, "gaps": gaps, "pairs": pairs}
+            played = {name: _starts(results, approach.name, cell) for name, results in found.items()}
+            for simulator, starts in played.items():
+                if simulator != ARENA and set(starts) & set(played[ARENA]):
+                    who = {"simulator": simulator, "approach": approach.name, "title": approach.title}
+                    whom = {"evader": cell.evader, "speed_ratio": cell.speed_ratio}
+                    gaps.append(who | whom | _gap(played[ARENA], starts))
+    for row in cells:
+        row["violation_episodes"], row["capture_rate"] = row["violating_episodes"], row["captured"]["mean"]
+    return {"cells": cells, "gaps": gaps, "pairs": _pairs(plan, cells)}
 
 
-def _cell(starts: Starts) -> dict[str, Any]:
-    rows = list(starts.values())
-    captures = sum(bool(row["captured"]) for row in rows)
-    contacts = sum(row["violations"] > 0 for row in rows)
+def _starts(results: Results, approach: str, cell: Cell) -> Starts:
     return {
-        "episodes": len(rows),
-        "capture_rate": captures / len(rows),
-        "capture_rate_ci": list(clopper_pearson(captures, len(rows))),
-        "capture_time_s": _mean([row["capture_time_s"] for row in rows if row["captured"]]),
-        "violation_episodes": contacts,
-        "violation_episodes_own": sum(row["violations_own"] > 0 for row in rows),
-        "violation_rate_upper": clopper_pearson_upper(contacts, len(rows)),
-        "min_margin_m": min(row["margin_min_m"] for row in rows),
-        "intervention_rate": _mean([row["intervention_rate"] for row in rows]),
-        "infeasible": int(sum(row["infeasible"] for row in rows if not isinstance(row["infeasible"], str))),
+        (row["seed"], row["episode"]): row
+        for seed in results.plan.seeds
+        for row in results.rows(approach, (cell, seed))
     }
 
 
@@ -108,11 +87,19 @@ def _gap(reference: Starts, starts: Starts) -> dict[str, Any]:
     }
 
 
-def _pair(first: Starts, second: Starts) -> dict[str, Any]:
-    both = sorted(set(first) & set(second))
-    sides = [_cell({start: rows[start] for start in both}) for rows in (first, second)]
-    keys = ("capture_rate", "capture_time_s", "violation_episodes", "min_margin_m", "intervention_rate", "infeasible")
-    return {"starts": len(both)} | {key: [side[key] for side in sides] for key in keys}
+def _pairs(plan: Plan, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each pair of the plan the second approach's cells beside the first's, where both have as many episodes."""
+    by_name = {(cell["simulator"], cell["evader"], cell["speed_ratio"], cell["approach"]): cell for cell in cells}
+    out = []
+    for learning, without in plan.pairs:
+        for (simulator, evader, ratio, name), first in by_name.items():
+            second = by_name.get((simulator, evader, ratio, learning))
+            if name != without or second is None or first["episodes"] != second["episodes"]:
+                continue
+            named = {"simulator": simulator, "evader": evader, "speed_ratio": ratio, "starts": first["episodes"]}
+            named |= {"first": first["title"], "second": second["title"]}
+            out.append(named | {key: [first[key], second[key]] for key in _COMPARED})
+    return out
 
 
 def _only(one: Sequence[bool], other: Sequence[bool]) -> int:

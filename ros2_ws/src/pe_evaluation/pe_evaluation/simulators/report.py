@@ -13,6 +13,7 @@ from pe_evaluation.comparison.document import Section, section_html, table
 from pe_evaluation.comparison.plan import SIDE_BY_SIDE, Plan
 from pe_evaluation.comparison.store import TRACKS
 from pe_evaluation.comparison.track import load_track
+from pe_evaluation.comparison.words import interval_of, mean_of, number, percent
 from pe_evaluation.page_style import STYLE_SHEET
 from pe_evaluation.replay.page import Group, replay_html
 from pe_evaluation.simulators.account import POINTS_MOST, TIME_SHARE_MOST
@@ -106,12 +107,11 @@ def _cells(found: Found) -> Section:
             _evader(cell),
             cell["simulator"],
             str(cell["episodes"]),
-            f"{100 * cell['capture_rate']:.1f} % "
-            f"[{100 * cell['capture_rate_ci'][0]:.1f}, {100 * cell['capture_rate_ci'][1]:.1f}]",
-            _number(cell["capture_time_s"], "s", 1),
-            f"{cell['violation_episodes']} (under {100 * cell['violation_rate_upper']:.1f} %)",
-            _number(1000 * cell["min_margin_m"], "mm", 0),
-            _percent(cell["intervention_rate"]),
+            interval_of(cell["captured"], percent),
+            _time(cell["capture_time_s"]),
+            f"{cell['violation_episodes']} (≤ {percent(cell['violation_upper'])})",
+            _margin(cell["margin_min_m"]),
+            _share(cell["intervention_rate"]),
             str(cell["infeasible"]),
         )
         for cell in found["cells"]
@@ -132,11 +132,11 @@ def _pairs(found: Found) -> list[Section]:
             f"{pair['first']} ⇒ {pair['second']}",
             _evader(pair),
             pair["simulator"],
-            two(pair["capture_rate"], _percent),
-            two(pair["capture_time_s"], lambda value: _number(value, "s", 1)),
+            two(pair["capture_rate"], percent),
+            two(pair["capture_time_s"], _time),
             two(pair["violation_episodes"], str),
-            two(pair["min_margin_m"], lambda value: _number(1000 * value, "mm", 0)),
-            two(pair["intervention_rate"], _percent),
+            two(pair["margin_min_m"], _margin),
+            two(pair["intervention_rate"], _share),
             two(pair["infeasible"], str),
         )
         for pair in found["pairs"]
@@ -163,9 +163,13 @@ def _evader(row: Mapping[str, Any]) -> str:
     return f"{row['evader']}, {row['speed_ratio']:g}"
 
 
-def _percent(value: float) -> str:
-    return "no step" if math.isnan(value) else f"{100 * value:.2f} %"
+def _time(value: Mapping[str, Any]) -> str:
+    return mean_of(value, "s", 1, with_interval=False)
 
 
-def _number(value: float, unit: str, digits: int) -> str:
-    return "none captured" if math.isnan(value) else f"{value:.{digits}f} {unit}"
+def _margin(value: float | str) -> str:
+    return value if isinstance(value, str) else number(1000.0 * value, "mm", 0)
+
+
+def _share(value: Mapping[str, Any]) -> str:
+    return str(value["reason"]) if "reason" in value else percent(value["mean"], 2)
