@@ -7,7 +7,6 @@ holds, ``wandb sync`` sends later.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import uuid
@@ -16,6 +15,7 @@ from typing import Any
 
 from pe_core.config import ConfigurationError
 from pe_core.files import write_text
+from pe_core.optional import is_installed
 
 OFF, ONLINE, OFFLINE = "off", "online", "offline"
 MODES = (OFF, ONLINE, OFFLINE)
@@ -31,16 +31,10 @@ def check_mode(mode: str) -> None:
     """
     if mode not in MODES:
         raise ConfigurationError(f"--wandb {mode}: allowed: {', '.join(MODES)}")
-    if mode != OFF and not _installed():
+    if mode != OFF and not is_installed("wandb"):
         raise ConfigurationError(
             f"--wandb {mode}: wandb is not installed; allowed: off, or pip install 'pursuit-evasion[wandb]'"
         )
-
-
-def _installed() -> bool:
-    found = importlib.util.find_spec("wandb")
-    # A folder of that name, which wandb makes, is found too.
-    return found is not None and found.origin is not None
 
 
 def open_run(folder: Path, mode: str, group: str, config: dict[str, Any]) -> Any:

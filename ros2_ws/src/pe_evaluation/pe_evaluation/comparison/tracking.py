@@ -12,13 +12,13 @@ those of the groups.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pe_core.config import ConfigurationError
+from pe_core.optional import is_installed
 from pe_core.wandb_runs import OFF, check_mode, open_run
 from pe_evaluation.comparison.figures.gallery import Drawn
 from pe_evaluation.comparison.from_bags import plain
@@ -56,7 +56,7 @@ class Tracking:
             ConfigurationError: it names the extra that brings it.
         """
         check_mode(self.wandb)
-        if self.tensorboard is not None and not installed():
+        if self.tensorboard is not None and not is_installed(TENSORBOARD):
             raise ConfigurationError(
                 f"--tensorboard {self.tensorboard}: tensorboard is not installed; allowed: leave it out, or "
                 "pip install 'pursuit-evasion[train]'"
@@ -66,7 +66,7 @@ class Tracking:
         """Tell of the comparison in ``folder``; returns where, in words."""
         groups = list(groups_of(summary))
         places = []
-        if installed():
+        if is_installed(TENSORBOARD):
             target = self.tensorboard or folder / TENSORBOARD
             write_tensorboard(target, groups, drawn)
             places.append(f"tensorboard --logdir {target}")
@@ -74,13 +74,6 @@ class Tracking:
             write_wandb(folder, self.wandb, summary, groups, drawn)
             places.append(f"wandb ({self.wandb})")
         return ", ".join(places)
-
-
-def installed() -> bool:
-    """Whether TensorBoard is."""
-    found = importlib.util.find_spec(TENSORBOARD)
-    # A folder of that name, which a comparison makes, is found too.
-    return found is not None and found.origin is not None
 
 
 def groups_of(summary: Mapping[str, Any]) -> Iterator[Group]:
