@@ -23,6 +23,7 @@ from pe_gazebo import messages
 from pe_gazebo.messages import PoseScan
 from pe_gazebo.physics import Physics, load_physics
 from pe_gazebo.server import Server
+from pe_gazebo.stepping import NUDGE
 from pe_gazebo.worlds import POSE_SENSOR, WORLD, world_sdf
 from tests.bench.rows import Row, print_table
 
@@ -84,13 +85,20 @@ class Drives:
             transport.publish(self._command(role), messages.velocity(v, omega))
         # They come over other connections than the step: an answer asked for after them says that they are there.
         self._asked += 1
-        transport.publish(self._request, messages.request(self._asked, "physics_info"))
-        transport.until(lambda: self._answered >= self._asked, ANSWER, "a request is not answered")
+        self._ask()
+        self._until(lambda: self._answered >= self._asked, "a request is not answered")
         for scans in self._scans.values():
             scans.clear()
         transport.publish(self._control, messages.multi_step(self._steps))
-        transport.until(lambda: all(self._scans.values()), ANSWER, "a control step gave no scans")
+        self._until(lambda: all(self._scans.values()), "a control step gave no scans")
         return [self._scans[role][-1] for role in ROLES]
+
+    def _ask(self) -> None:
+        self._server.transport.publish(self._request, messages.request(self._asked, "physics_info"))
+
+    def _until(self, condition: Callable[[], bool], failure: str) -> None:
+        """Wait; whatever comes wakes the server's thread of messages, which may oversleep one."""
+        self._server.until(condition, ANSWER, failure, self._ask, NUDGE)
 
 
 def layout() -> Layout:

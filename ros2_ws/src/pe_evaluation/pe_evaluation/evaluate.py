@@ -11,10 +11,9 @@ import dataclasses
 import hashlib
 import json
 import math
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from pe_core.rules import check_game
 from pe_core.scenario import Layout, Scenario, load_scenario, sample_layout
 from pe_evaluation.metrics import CAPTURE, ROLES, TIMEOUT, EpisodeRecord, RobotCounts
 from pe_evaluation.watch import Watch
+from pe_evaluation.workers import worker_pool
 from pe_safety.closed_loop import BACKUPS, INFEASIBLE, INTERVENTIONS, Games
 from pe_safety.disturbance.parameters import load_disturbance
 from pe_safety.feasibility.model import FeasibilityModel, load_feasibility
@@ -248,8 +248,8 @@ def _play_all(
         finally:
             torch.set_num_threads(threads)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_initialise, initargs=(match, setup.simulator)) as pool:
+    moved = setup.simulator is not None
+    with worker_pool(workers, _initialise, (match, setup.simulator), own_cores=moved) as pool:
         futures = {pool.submit(_play_chunk, part): part for part in chunks}
         try:
             for future in as_completed(futures):
@@ -264,7 +264,6 @@ _worker_setup: Setup | None = None
 
 def _initialise(match: Match, simulator: Simulator | None) -> None:
     global _worker_setup
-    torch.set_num_threads(1)
     _worker_setup = prepare(match, simulator)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import struct
 from typing import NamedTuple
 
 from pe_gazebo.wire import Fields, double, integer, nested, parse, text
@@ -105,8 +106,23 @@ class LinkData(NamedTuple):
     angular: tuple[float, float, float]
 
 
+_VELOCITIES = struct.Struct("<2s cd cd cd 2s cd cd cd".replace(" ", ""))
+_VECTOR = (b"\x09", b"\x11", b"\x19")
+_LINEAR, _ANGULAR = b"\x1a\x1b", b"\x22\x1b"
+
+
 def link_data(data: bytes) -> LinkData:
-    """From the bytes of a LinkData."""
+    """From the bytes of a LinkData.
+
+    There are two in every physics step, so the form in which Gazebo writes them, both vectors last and whole, is read
+    at once; any other as every message.
+    """
+    if len(data) > _VELOCITIES.size and data[0] == 0x0A:
+        ahead, a, vx, b, vy, c, vz, between, d, wx, e, wy, f, wz = _VELOCITIES.unpack_from(
+            data, len(data) - _VELOCITIES.size
+        )
+        if (ahead, between) == (_LINEAR, _ANGULAR) and (a, b, c) == _VECTOR == (d, e, f):
+            return LinkData(time_ns(parse(data[2 : 2 + data[1]])), (vx, vy, vz), (wx, wy, wz))
     fields = parse(data)
     linear, angular = (parse(fields[number][0]) for number in (3, 4))
     return LinkData(

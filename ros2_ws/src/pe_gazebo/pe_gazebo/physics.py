@@ -15,7 +15,7 @@ class Physics:
     """What stands between a wheel's speed and the robot's motion, in the terms of Gazebo classic's ODE."""
 
     name: str = quantity("nominal", description="name of the setting")
-    step: float = quantity(0.001, unit="s", low=0.0001, high=0.01, description="physics step")
+    step: float = quantity(0.0025, unit="s", low=0.0001, high=0.01, description="physics step")
     iterations: int = quantity(50, low=10, high=1000, description="iterations of the solver in one step")
     wheel_shape: str = quantity("sphere", choices=SHAPES, description="collision shape of a wheel")
     wheel_width: float = quantity(

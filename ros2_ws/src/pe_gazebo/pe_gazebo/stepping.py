@@ -27,7 +27,7 @@ from pe_gazebo.worlds import POSE_SENSOR, WORLD
 
 ANSWER = 60.0
 """Longest wait [s] for one batch of steps, on a machine that is busy."""
-NUDGE = 0.002
+NUDGE = 0.001
 """Time [s] after which the server's thread of messages is woken again: see above."""
 TAIL = 0.02
 """Wait [s] for the velocities of the last steps, once the world has taken them."""

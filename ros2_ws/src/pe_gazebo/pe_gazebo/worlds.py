@@ -23,6 +23,9 @@ WORLD = "pursuit"
 POSE_SENSOR = "pose"
 MOTION_SENSOR = "motion"
 SDF_VERSION = "1.6"
+FAST = 8_000.0
+"""Physics steps in a second of wall time, about as many as Gazebo takes: a world that is paused looks for messages as
+often, and without any limit it burns the core that its client needs."""
 
 
 def world_sdf(
@@ -31,7 +34,7 @@ def world_sdf(
     physics: Physics,
     control_period: float,
     *,
-    update_rate: float = 0.0,
+    update_rate: float = FAST,
     lidar: Lidar | None = None,
 ) -> str:
     """A world with the arena of ``layout`` and one differential drive for every role in ``robots``.
@@ -46,7 +49,7 @@ def world_sdf(
         robots: the profile of each role.
         physics: floor, wheels and contacts.
         control_period: [s].
-        update_rate: physics steps in a second of wall time; 0: as fast as it goes.
+        update_rate: physics steps in a second of wall time, at most; 0: no limit.
         lidar: a lidar for every robot, on ``~/<role>/base_link/lidar/scan``; None: none.
 
     Raises:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pe_evaluation.comparison.plan import IDEAL, Cell, Job, Plan
 from pe_evaluation.comparison.playing import Stage, play, prepare_stage
 from pe_evaluation.comparison.store import TRACKS, Row, Store, missing, write_part
 from pe_evaluation.comparison.track import save_track
+from pe_evaluation.workers import worker_pool
 
 _plan: Plan | None = None
 _folder: Path | None = None
@@ -35,6 +35,7 @@ def run(store: Store, workers: int | None = None, progress: Callable[[Job], None
     count = workers or len(os.sched_getaffinity(0))
     if count == 1 or len(jobs) <= 1:
         threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         _initialise(store.plan, store.folder, None, store.simulator)
         try:
             for job in jobs:
@@ -44,9 +45,8 @@ def run(store: Store, workers: int | None = None, progress: Callable[[Job], None
         finally:
             torch.set_num_threads(threads)
         return sum(job.count for job in jobs)
-    context = multiprocessing.get_context("spawn")
     given = (store.plan, store.folder, os.getpid(), store.simulator)
-    with ProcessPoolExecutor(count, context, initializer=_initialise, initargs=given) as pool:
+    with worker_pool(count, _initialise, given, own_cores=store.simulator is not None) as pool:
         futures = {pool.submit(play_job, job): job for job in jobs}
         try:
             for future in as_completed(futures):
@@ -61,7 +61,6 @@ def run(store: Store, workers: int | None = None, progress: Callable[[Job], None
 
 def _initialise(plan: Plan, folder: Path, parent: int | None, simulator: Simulator | None) -> None:
     global _plan, _folder, _simulator
-    torch.set_num_threads(1)
     _plan, _folder, _simulator = plan, folder, simulator
     _stage.cache_clear()
     if parent is not None:
