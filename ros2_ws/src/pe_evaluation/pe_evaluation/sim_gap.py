@@ -37,14 +37,14 @@ def run(request: Request, simulators: Mapping[str, Simulator]) -> int:
     plan = load_plan(request.plan, request.episodes, request.seeds).narrowed(request.approaches, request.evaders)
     if plan.randomised is not None:
         raise ConfigurationError(f"plan '{plan.name}': is randomised: allowed: one that is not, such as gazebo")
-    plan = dataclasses.replace(plan, one_by_one=True)
     console = Console(stderr=True)
     rows: dict[str, Sequence[Row]] = {}
     identities: dict[str, Any] = {}
     every: dict[str, Simulator | None] = {ARENA: None, **simulators}
     for name, simulator in every.items():
-        store = Store(request.out / name, plan, simulator)
-        play(store, plan, request.workers, console, name)
+        played = dataclasses.replace(plan, one_by_one=simulator is not None)
+        store = Store(request.out / name, played, simulator)
+        play(store, played, request.workers, console, name)
         rows[name], identities[name] = store.rows(), store.identity
     found = account(plan, rows) | {"identities": identities}
     write_json(request.out / "sim_gap.json", json_safe(found))
