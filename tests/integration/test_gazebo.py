@@ -16,10 +16,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import LaserScan
 
 from pe_core.arena import Arena
 from pe_core.plant import Plant
 from pe_core.robot import load_robot
+from pe_core.roles import ROLES
 from pe_core.scenario import Layout
 from pe_evaluation.evaluate import Match, evaluate
 from pe_gazebo.physics import load_physics
@@ -27,6 +30,8 @@ from pe_gazebo.plant import GazeboBodies
 from pe_gazebo.server import Server
 from pe_gazebo.simulator import GazeboSimulator
 from pe_gazebo.transport import GazeboError
+from pe_nodes import qos
+from pe_nodes.messages import odometry_values, stamp_ns
 from tests.support.patience import patience
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("gazebo")]
@@ -86,7 +91,9 @@ def test_a_server_ends_in_order_and_leaves_nothing() -> None:
 
 
 def test_a_world_that_does_not_come_up_is_told_with_the_servers_log() -> None:
-    with pytest.raises(GazeboError, match="no world came up(.|\n)*gzserver.log(.|\n)*Error parsing XML") as caught:
+    with pytest.raises(
+        GazeboError, match="no world came up(.|\n)*gzserver.log(.|\n)*Error parsing XML"
+    ) as caught:
         Server("<sdf version='1.6'><world name='pursuit'></wor", "pursuit", patience(8.0))
     folder = Path(str(caught.value).split("its log, ")[1].split("/gzserver.log")[0])
     assert (folder / "gzserver.log").is_file(), "the log is kept"
@@ -134,8 +141,47 @@ def test_a_chase_in_gazebo_through_nodes(processes, tmp_path) -> None:  # type: 
     assert (metrics["episodes"], metrics["violations"]) == (1, 0)
 
 
+def test_lidars_show_the_walls_as_scans(processes, probe, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    half_side = 2.2
+    for role in ROLES:
+        probe.listen(LaserScan, f"/{role}/scan", qos.SENSOR)
+        probe.listen(Odometry, f"/{role}/ground_truth", qos.EVENT)
+    words = (
+        "rate:=1",
+        "robot:=turtlebot3_burger",
+        "lidar:=true",
+        "record:=false",
+        f"out:={tmp_path / 'out'}",
+    )
+    processes.start([sys.executable, "-m", "pe_cli", "launch", "gazebo.launch.py", *words])
+    scans, truth = probe.received["/pursuer/scan"], probe.received["/pursuer/ground_truth"]
+    probe.until(lambda: len(scans) > 3 and probe.received["/evader/scan"], patience(60.0))
+    scan = scans[3][1]
+    assert (scan.header.frame_id, scan.angle_min, len(scan.ranges)) == ("base_link", 0.0, 360)
+    stamps = [stamp_ns(message.header.stamp) for _, message in scans[:4]]
+    assert np.diff(stamps) == pytest.approx(0.2e9, abs=6e6)
+    at = {stamp_ns(message.header.stamp): odometry_values(message) for _, message in truth}
+    near = min(at, key=lambda stamp: abs(stamp - stamps[3]))
+    x, y, heading = at[near][:3]
+    bearings = heading + scan.angle_min + scan.angle_increment * np.arange(360)
+    ranges = np.array(scan.ranges)
+    hits = np.abs([x + ranges * np.cos(bearings), y + ranges * np.sin(bearings)]).max(axis=0)[
+        np.isfinite(ranges)
+    ]
+    assert hits.max() < half_side + 0.05, "no beam goes through a wall"
+    assert np.count_nonzero(np.abs(hits - half_side) < 0.05) > 90, "many end at one"
+
+
 def test_nothing_of_gazebo_outlives_a_killed_launcher(processes, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    command = [sys.executable, "-m", "pe_cli", "launch", "gazebo.launch.py", "rate:=1", f"out:={tmp_path / 'out'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pe_cli",
+        "launch",
+        "gazebo.launch.py",
+        "rate:=1",
+        f"out:={tmp_path / 'out'}",
+    ]
     process = processes.start(command)
     end = time.monotonic() + patience(60.0)
     while not (servers := servers_below(process)):

@@ -16,7 +16,9 @@ from pe_gazebo.wire import WireError, double, integer, nested, parse, text
 
 @given(st.integers(0, 2**64 - 1), st.floats(allow_nan=False), st.binary(max_size=300), st.integers(1, 2000))
 def test_what_is_written_is_read(number: int, real: float, data: bytes, field: int) -> None:
-    written = integer(field, number) + double(field + 1, real) + nested(field + 2, data) + nested(field + 2, data)
+    written = (
+        integer(field, number) + double(field + 1, real) + nested(field + 2, data) + nested(field + 2, data)
+    )
     assert parse(written) == {field: [number], field + 1: [real], field + 2: [data, data]}
 
 
@@ -67,3 +69,27 @@ def test_nobody_at_the_port_is_said() -> None:
 
 def test_a_frame_has_its_length_in_eight_digits() -> None:
     assert frame(b"x" * 26) == b"0000001a" + b"x" * 26
+
+
+def link_data_bytes(seconds: int, nanoseconds: int, velocities: list[float], *, last: bytes = b"") -> bytes:
+    """A LinkData as Gazebo writes it: time, name, two vectors; ``last`` follows them."""
+    time, name = integer(1, seconds) + integer(2, nanoseconds), text(2, "pursuer::base_link")
+    vectors = [
+        b"".join(double(n + 1, v) for n, v in enumerate(part)) for part in (velocities[:3], velocities[3:])
+    ]
+    return nested(1, time) + name + nested(3, vectors[0]) + nested(4, vectors[1]) + last
+
+
+@given(
+    st.integers(0, 2**31 - 1),
+    st.integers(0, 10**9 - 1),
+    st.lists(st.floats(allow_nan=False), min_size=6, max_size=6),
+)
+def test_velocities_are_read_the_same_in_one_go_and_field_by_field(
+    seconds: int, nanoseconds: int, velocities: list[float]
+) -> None:
+    at_once = messages.link_data(link_data_bytes(seconds, nanoseconds, velocities))
+    by_field = messages.link_data(link_data_bytes(seconds, nanoseconds, velocities, last=integer(9, 1)))
+    assert (
+        at_once == by_field == (seconds * 10**9 + nanoseconds, tuple(velocities[:3]), tuple(velocities[3:]))
+    )

@@ -17,14 +17,16 @@ from typing import NoReturn
 import psutil
 
 from pe_core.config import quantity
+from pe_gazebo.lidar import Lidar
 from pe_gazebo.physics import Physics, load_physics
 from pe_gazebo.plant import GazeboBodies
+from pe_gazebo.scan_topic import ScanTopic
 from pe_gazebo.transport import GazeboError
 from pe_nodes.arena_game import ArenaGame
 from pe_nodes.arena_sim_node import ArenaSimNode
 from pe_nodes.child_environment import LAUNCHER
 from pe_nodes.node_process import run_process
-from pe_nodes.settings import SimSettings
+from pe_nodes.settings import ROLES, SimSettings
 
 GAZEBO_FAILED, LAUNCHER_GONE = 5, 6
 TRACKER_POSITION, TRACKER_HEADING = 0.005, math.radians(0.3)
@@ -40,6 +42,7 @@ class GazeboSettings(SimSettings):
     physics: str = quantity(
         "nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path"
     )
+    lidar: bool = quantity(False, description="a lidar on both robots, LaserScan on /<role>/scan")
 
 
 class GazeboSimNode(ArenaSimNode):
@@ -50,12 +53,20 @@ class GazeboSimNode(ArenaSimNode):
         self._physics = Physics()
         self._bodies: GazeboBodies | None = None
         self._tracked = False
+        self._lidar: Lidar | None = None
+        self._scans: dict[str, ScanTopic] = {}
         self._parent = os.getppid()
         given = os.environ.get(LAUNCHER, "")
         self._launcher = int(given) if given.isdigit() and psutil.pid_exists(int(given)) else 0
 
     def setup(self, settings: GazeboSettings) -> None:  # type: ignore[override]
         self._physics = load_physics(settings.physics)
+        if settings.lidar:
+            self._lidar = Lidar()
+            base = settings.base_frame
+            self._scans = {
+                role: ScanTopic(self, role, base.replace("{ns}", role), self._lidar) for role in ROLES
+            }
         self.create_timer(LOOK, self._look_at_launcher, clock=self.steady)
         try:
             super().setup(settings)
@@ -72,11 +83,13 @@ class GazeboSimNode(ArenaSimNode):
             self._topics.values() if self._tracked else (), self._game.plants, strict=False
         ):
             topics.publish_pose(self._time_ns, plant.state)
+        for scan in self._bodies.scans() if self._bodies is not None and self._scans else ():
+            self._scans[scan.role].publish(self._time_ns - scan.age_ns, scan.ranges)
 
     def _make_game(self, index: int) -> ArenaGame:
         self._close()
         game = super()._make_game(index)
-        self._bodies = GazeboBodies(game.layout, self._robots, self._physics, game.tick)
+        self._bodies = GazeboBodies(game.layout, self._robots, self._physics, game.tick, self._lidar)
         game.move_by(self._bodies)
         return game
 

@@ -22,6 +22,7 @@ class GazeboArguments(LaunchArguments):
     physics: str = quantity(
         "nominal", description="floor, wheels and contacts, config/gazebo/<name>.yaml or a path"
     )
+    lidar: bool = quantity(False, description="a lidar on both robots, LaserScan on /<role>/scan")
 
 
 def records(arguments: GazeboArguments) -> list[NodeRecord]:
@@ -36,7 +37,7 @@ def records(arguments: GazeboArguments) -> list[NodeRecord]:
     gazebo.physics.steps_in(load_arena(simulator.parameters["arena"]).dt)
     moved = dataclasses.replace(
         simulator, package="pe_gazebo", executable="gazebo_sim",
-        parameters=simulator.parameters | {"physics": arguments.physics},
+        parameters=simulator.parameters | {"physics": arguments.physics, "lidar": arguments.lidar},
     )  # fmt: skip
     told = {SIM: moved}
     recorder = next((node for node in nodes if node.name == RECORDER), None)

@@ -11,6 +11,8 @@ from pe_core.robot import RobotModel
 from pe_gazebo.body import body_of
 from pe_gazebo.sdf import element, pose
 
+LIDAR_SENSOR = "lidar"
+
 
 @dataclasses.dataclass(frozen=True)
 class Lidar:
@@ -28,6 +30,11 @@ class Lidar:
                 f"lidar: range_max = {self.range_max!r}: allowed: more than range_min = {self.range_min!r}"
             )
 
+    @property
+    def increment(self) -> float:
+        """Angle [rad] between two beams; the first looks ahead, the others follow to the left."""
+        return math.tau / self.samples
+
     def classic(self, robot: RobotModel) -> Element:
         """The sensor of Gazebo classic."""
         return self._sensor(robot, "ray", "ray")
@@ -39,12 +46,11 @@ class Lidar:
         return sensor
 
     def _sensor(self, robot: RobotModel, kind: str, block: str) -> Element:
-        step = math.tau / self.samples
         turn = [
             ("samples", self.samples),
             ("resolution", 1.0),
             ("min_angle", 0.0),
-            ("max_angle", math.tau - step),
+            ("max_angle", math.tau - self.increment),
         ]
         reach = [("min", self.range_min), ("max", self.range_max), ("resolution", 0.01)]
         scan = element("scan", element("horizontal", *(element(name, value) for name, value in turn)))
@@ -54,6 +60,6 @@ class Lidar:
             element("always_on", True),
             element("update_rate", self.rate),
             element(block, scan, element("range", *(element(name, value) for name, value in reach))),
-            name="lidar",
+            name=LIDAR_SENSOR,
             type=kind,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from pe_core.roles import ROLES
 from pe_core.scenario import Layout
 from pe_core.unicycle import half_angle_sinc
 from pe_gazebo.drive import centre_of_mass
+from pe_gazebo.lidar import Lidar
 from pe_gazebo.physics import Physics
 from pe_gazebo.server import Server
 from pe_gazebo.stepping import Stepper
@@ -64,6 +66,14 @@ class Drive:
         return float(chord / half_angle_sinc(0.5 * turn) / duration), float(turn / duration)
 
 
+class Scan(NamedTuple):
+    """Ranges [m] that the lidar of a robot saw, ``age_ns`` before now; inf where it saw nothing."""
+
+    role: str
+    age_ns: int
+    ranges: tuple[float, ...]
+
+
 class GazeboBodies:
     """Two robots in a world of their own; a context manager.
 
@@ -72,9 +82,16 @@ class GazeboBodies:
     """
 
     def __init__(
-        self, layout: Layout, robots: tuple[RobotModel, RobotModel], physics: Physics, period: float
+        self,
+        layout: Layout,
+        robots: tuple[RobotModel, RobotModel],
+        physics: Physics,
+        period: float,
+        lidar: Lidar | None = None,
     ) -> None:
         """Start a server with the world of ``layout`` and let the robots settle; ``period`` is the control period [s].
+
+        ``lidar`` is on both robots; None: none.
 
         Raises:
             ConfigurationError: Gazebo is not installed, or the world cannot be built.
@@ -99,12 +116,14 @@ class GazeboBodies:
             for role, pose, robot in zip(ROLES, (layout.pursuer, layout.evader), robots, strict=True)
         ]
         self.states = np.zeros((2, 5))
-        world = world_sdf(layout, dict(zip(ROLES, robots, strict=True)), physics, period / self._pieces)
+        profiles = dict(zip(ROLES, robots, strict=True))
+        world = world_sdf(layout, profiles, physics, period / self._pieces, lidar=lidar)
         self._server = Server(world, WORLD)
         try:
-            self._stepper = Stepper(self._server, ROLES, physics.step)
+            self._stepper = Stepper(self._server, ROLES, physics.step, lidar=lidar is not None)
             for _ in range(max(round(SETTLE / period), 1) * self._pieces):
                 self._batch([(0.0, 0.0), (0.0, 0.0)])
+            self._stepper.seen()
         except BaseException:
             self.close()
             raise
@@ -127,6 +146,11 @@ class GazeboBodies:
         for k in range(self._pieces):
             self._batch([drive.wheels(self._period, k * piece, piece) for drive in self._drives])
         return self.states
+
+    def scans(self) -> list[Scan]:
+        """What the lidars have seen since this was last asked, oldest first."""
+        now = self._stepper.time_ns
+        return [Scan(role, now - seen.time_ns, seen.ranges) for role, seen in self._stepper.seen()]
 
     def _batch(self, wheels: list[tuple[float, float]]) -> None:
         done = self._stepper.batch(dict(zip(ROLES, wheels, strict=True)), self._steps)

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pe_gazebo import messages
+from pe_gazebo.lidar import LIDAR_SENSOR
 from pe_gazebo.messages import GIGA, LinkData, PoseScan
 from pe_gazebo.server import Server
 from pe_gazebo.worlds import POSE_SENSOR, WORLD
@@ -44,8 +45,8 @@ class Batch(NamedTuple):
 class Stepper:
     """Moves the world of a server on, with robots named by their roles."""
 
-    def __init__(self, server: Server, roles: tuple[str, ...], step: float) -> None:
-        """``step`` is the physics step [s].
+    def __init__(self, server: Server, roles: tuple[str, ...], step: float, *, lidar: bool = False) -> None:
+        """``step`` is the physics step [s]; ``lidar``: the robots have one.
 
         Raises:
             GazeboError: the world does not offer the topics.
@@ -56,6 +57,7 @@ class Stepper:
         self._asked = self._answered = 0
         self._data: dict[str, list[LinkData]] = {role: [] for role in roles}
         self._scans: dict[str, PoseScan] = {}
+        self._seen: list[tuple[str, PoseScan]] = []
         root = f"/gazebo/{WORLD}"
         self._control, self._request = f"{root}/world_control", f"{root}/request"
         self._velocity = {role: f"{root}/{role}/vel_cmd" for role in roles}
@@ -66,6 +68,8 @@ class Stepper:
         for role in roles:
             heard[f"{root}/{role}/{_BASE}/{POSE_SENSOR}/scan"] = (messages.SCAN, self._scanner(role))
             heard[f"{root}/{role}::{_BASE}"] = (messages.LINK_DATA, self._listener(role))
+            if lidar:
+                heard[f"{root}/{role}/{_BASE}/{LIDAR_SENSOR}/scan"] = (messages.SCAN, self._onlooker(role))
         for topic, (kind, handler) in heard.items():
             self._transport.subscribe(topic, kind, handler)
         self._transport.advertise(self._control, messages.WORLD_CONTROL)
@@ -99,6 +103,11 @@ class Stepper:
         self._data = {role: [] for role in self._roles}
         self._scans = {}
         return taken
+
+    def seen(self) -> list[tuple[str, PoseScan]]:
+        """What the lidars have seen since this was last asked, by role, oldest first."""
+        seen, self._seen = self._seen, []
+        return seen
 
     @property
     def time_ns(self) -> int:
@@ -142,6 +151,9 @@ class Stepper:
             self._time_ns = max(self._time_ns, self._scans[role].time_ns)
 
         return scan
+
+    def _onlooker(self, role: str) -> Callable[[bytes], None]:
+        return lambda data: self._seen.append((role, messages.pose_scan(data)))
 
     def _listener(self, role: str) -> Callable[[bytes], None]:
         def listen(data: bytes) -> None:
