@@ -27,6 +27,7 @@ from pe_cli import (
     setup,
     test,
     train,
+    world,
 )
 
 app = typer.Typer(
@@ -71,6 +72,7 @@ app.command("exploit")(exploit.exploit)
 app.command("scenarios")(scenarios.scenarios)
 app.command("falsify")(falsify.falsify)
 app.command("bag")(bag.bag)
+app.command("world")(world.world)
 app.command("bench")(bench.bench)
 app.add_typer(policy.app, name="policy")
 app.add_typer(robot.app, name="robot")

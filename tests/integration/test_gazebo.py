@@ -172,7 +172,7 @@ def test_lidars_show_the_walls_as_scans(processes, probe, tmp_path) -> None:  # 
     assert np.count_nonzero(np.abs(hits - half_side) < 0.05) > 90, "many end at one"
 
 
-def test_nothing_of_gazebo_outlives_a_killed_launcher(processes, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_neither_gazebo_nor_a_node_outlives_a_killed_launcher(processes, tmp_path) -> None:  # type: ignore[no-untyped-def]
     command = [
         sys.executable,
         "-m",
@@ -191,7 +191,7 @@ def test_nothing_of_gazebo_outlives_a_killed_launcher(processes, tmp_path) -> No
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     try:
-        assert all(gone(server.pid, 15.0) for server in servers)
+        assert all(gone(process.pid, 15.0) for process in [*servers, *below])
     finally:
         for child in below:
             with contextlib.suppress(psutil.NoSuchProcess):

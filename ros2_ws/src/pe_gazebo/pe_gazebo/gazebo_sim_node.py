@@ -14,8 +14,6 @@ import math
 import os
 from typing import NoReturn
 
-import psutil
-
 from pe_core.config import quantity
 from pe_gazebo.lidar import Lidar
 from pe_gazebo.physics import Physics, load_physics
@@ -24,15 +22,13 @@ from pe_gazebo.scan_topic import ScanTopic
 from pe_gazebo.transport import GazeboError
 from pe_nodes.arena_game import ArenaGame
 from pe_nodes.arena_sim_node import ArenaSimNode
-from pe_nodes.child_environment import LAUNCHER
+from pe_nodes.launcher import LAUNCHER_GONE
 from pe_nodes.node_process import run_process
 from pe_nodes.settings import ROLES, SimSettings
 
-GAZEBO_FAILED, LAUNCHER_GONE = 5, 6
+GAZEBO_FAILED = 5
 TRACKER_POSITION, TRACKER_HEADING = 0.005, math.radians(0.3)
 """Deviations [m, rad] that the tracker of a run without noise claims: a share of a step's slip, which is to pass."""
-LOOK = 0.5
-"""Period [s] of a look at whether the launcher still runs: a server must not play on when nobody waits for it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +52,6 @@ class GazeboSimNode(ArenaSimNode):
         self._lidar: Lidar | None = None
         self._scans: dict[str, ScanTopic] = {}
         self._parent = os.getppid()
-        given = os.environ.get(LAUNCHER, "")
-        self._launcher = int(given) if given.isdigit() and psutil.pid_exists(int(given)) else 0
 
     def setup(self, settings: GazeboSettings) -> None:  # type: ignore[override]
         self._physics = load_physics(settings.physics)
@@ -67,7 +61,6 @@ class GazeboSimNode(ArenaSimNode):
             self._scans = {
                 role: ScanTopic(self, role, base.replace("{ns}", role), self._lidar) for role in ROLES
             }
-        self.create_timer(LOOK, self._look_at_launcher, clock=self.steady)
         try:
             super().setup(settings)
         except BaseException:
@@ -101,9 +94,10 @@ class GazeboSimNode(ArenaSimNode):
             self.fail(GAZEBO_FAILED, str(error))
 
     def _look_at_launcher(self) -> None:
-        gone = os.getppid() != self._parent or (self._launcher and not psutil.pid_exists(self._launcher))
-        if gone and self.active:
-            self.fail(LAUNCHER_GONE, "what has launched this node is gone")
+        # A server must not play on when nobody waits for it, whoever has launched this node.
+        if os.getppid() != self._parent and not self.exit_code:
+            self.fail(LAUNCHER_GONE, "the parent of this node is gone")
+        super()._look_at_launcher()
 
     def deactivate(self) -> None:
         super().deactivate()

@@ -17,10 +17,13 @@ from pe_core.config import ConfigurationError
 from pe_nodes import episode as episodes
 from pe_nodes import messages, parameters, qos
 from pe_nodes.episode import Episode
+from pe_nodes.launcher import LAUNCHER_GONE, Launcher
 from pe_nodes.messages import key_values, set_stamp
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 HEARTBEAT = 1.0
+LOOK = 0.5
+"""Period [s] of a look at whether the launcher still runs."""
 CLOCK_BACK = 0.1
 """A clock that goes back by more [s] is reported; less is within the tolerance of stamps."""
 
@@ -49,6 +52,8 @@ class GameNode(LifecycleNode):
         self.guarded = set(parameters.declare(self, settings))
         self.add_on_set_parameters_callback(self._check_change)
         self.create_timer(HEARTBEAT, self.heartbeat, clock=self.steady)
+        self._launcher = Launcher()
+        self.create_timer(LOOK, self._look_at_launcher, clock=self.steady)
 
     # -- for subclasses -----------------------------------------------------------------------------------
 
@@ -199,6 +204,10 @@ class GameNode(LifecycleNode):
             self.publish_diagnostics(level, text, values)
         else:
             self.publish_diagnostics(WARN, "inactive", {})
+
+    def _look_at_launcher(self) -> None:
+        if self._launcher.gone() and not self.exit_code:
+            self.fail(LAUNCHER_GONE, "what has launched this node is gone")
 
     def publish_diagnostics(self, level: Any, text: str, values: dict[str, str]) -> None:
         """Publish one status of this node on /diagnostics."""

@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from pe_nodes.launcher import LAUNCHER_GONE
+
 CONFIGURATION_FAILED = 2
 
 
@@ -32,17 +34,19 @@ class Keeper:
     def run(self) -> int:
         """Returns the last exit code.
 
-        A command that refuses its configuration is not started again, for it would refuse it for ever.
+        A command that refuses its configuration is not started again, for it would refuse it for ever; nor is one whose
+        launcher is gone.
         """
         while True:
             self._child = subprocess.Popen(self._command)
             if self._ending:
                 self._child.terminate()
             code = self._child.wait()
-            if not self._ending and code != CONFIGURATION_FAILED:
+            last = self._ending or code in (CONFIGURATION_FAILED, LAUNCHER_GONE)
+            if not last:
                 print(f"ended with exit code {code}; starting it again in {self._delay:g} s", flush=True)
                 time.sleep(self._delay)
-            if self._ending or code == CONFIGURATION_FAILED:
+            if last or self._ending:
                 return code
 
 
