@@ -8,8 +8,9 @@ has turned, and the distance from where the ideal unicycle is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,12 +20,12 @@ from pe_core.robot import RobotModel, load_robot
 from pe_core.roles import ROLES
 from pe_core.scenario import Layout
 from pe_core.unicycle import arc_step
-from pe_gazebo import messages
-from pe_gazebo.messages import PoseScan
+from pe_gazebo.drive import centre_of_mass
 from pe_gazebo.physics import Physics, load_physics
 from pe_gazebo.server import Server
-from pe_gazebo.stepping import NUDGE
-from pe_gazebo.worlds import POSE_SENSOR, WORLD, world_sdf
+from pe_gazebo.stepping import Stepper
+from pe_gazebo.track import Track
+from pe_gazebo.worlds import WORLD, world_sdf
 from tests.bench.rows import Row, print_table
 
 BENCH = "gazebo-motion"
@@ -38,67 +39,32 @@ MOTIONS = {
     "arc": (0.2, 1.0),
     "right arc": (0.2, -1.0),
 }
-ANSWER = 30.0
-"""Longest wait [s] for one control step of the server."""
 METRICS = ("ahead", "left", "turned", "off")
 
 
+class Pose(NamedTuple):
+    """Where a robot is: x, y [m], yaw [rad]."""
+
+    x: float
+    y: float
+    yaw: float
+
+
 class Drives:
-    """Two robots in an empty arena, moved one control period at a time."""
+    """Two robots of one profile under the same command, one control period at a time, without a model of motors."""
 
-    def __init__(self, server: Server, steps: int) -> None:
-        self._server, self._steps = server, steps
-        self._scans: dict[str, list[PoseScan]] = {role: [] for role in ROLES}
-        transport = server.transport
-        root = f"/gazebo/{WORLD}"
-        self._control, self._request = f"{root}/world_control", f"{root}/request"
-        self._asked = self._answered = 0
-        transport.advertise(self._control, messages.WORLD_CONTROL)
-        transport.advertise(self._request, messages.REQUEST)
-        transport.subscribe(f"{root}/response", messages.RESPONSE, self._on_response)
-        for role in ROLES:
-            transport.advertise(self._command(role), messages.POSE)
-            transport.subscribe(self._scan(role), messages.SCAN, self._keep(role))
-        wanted = [self._control, self._request, *map(self._command, ROLES)]
-        transport.until(lambda: all(map(transport.has_subscriber, wanted)), ANSWER, "nobody takes commands")
-        heard = [f"{root}/response", *map(self._scan, ROLES)]
-        transport.until(lambda: all(map(transport.is_subscribed, heard)), ANSWER, "no scans")
+    def __init__(self, server: Server, start: Layout, robot: RobotModel, physics: Physics) -> None:
+        self._stepper = Stepper(server, ROLES, physics.step)
+        self._steps = physics.steps_in(PERIOD)
+        behind = centre_of_mass(robot)
+        self._tracks = {role: Track(role, getattr(start, role), physics.step, behind) for role in ROLES}
 
-    @staticmethod
-    def _command(role: str) -> str:
-        return f"/gazebo/{WORLD}/{role}/vel_cmd"
-
-    @staticmethod
-    def _scan(role: str) -> str:
-        return f"/gazebo/{WORLD}/{role}/base_link/{POSE_SENSOR}/scan"
-
-    def _keep(self, role: str) -> Callable[[bytes], None]:
-        return lambda data: self._scans[role].append(messages.pose_scan(data))
-
-    def _on_response(self, data: bytes) -> None:
-        self._answered = max(self._answered, messages.answered(data))
-
-    def step(self, v: float, omega: float) -> list[PoseScan]:
+    def step(self, v: float, omega: float) -> list[Pose]:
         """One control period under (v, omega) [m/s, rad/s]; the poses at its end."""
-        transport = self._server.transport
-        for role in ROLES:
-            transport.publish(self._command(role), messages.velocity(v, omega))
-        # They come over other connections than the step: an answer asked for after them says that they are there.
-        self._asked += 1
-        self._ask()
-        self._until(lambda: self._answered >= self._asked, "a request is not answered")
-        for scans in self._scans.values():
-            scans.clear()
-        transport.publish(self._control, messages.multi_step(self._steps))
-        self._until(lambda: all(self._scans.values()), "a control step gave no scans")
-        return [self._scans[role][-1] for role in ROLES]
-
-    def _ask(self) -> None:
-        self._server.transport.publish(self._request, messages.request(self._asked, "physics_info"))
-
-    def _until(self, condition: Callable[[], bool], failure: str) -> None:
-        """Wait; whatever comes wakes the server's thread of messages, which may oversleep one."""
-        self._server.until(condition, ANSWER, failure, self._ask, NUDGE)
+        done = self._stepper.batch(dict.fromkeys(ROLES, (v, omega)), self._steps)
+        for role, track in self._tracks.items():
+            track.add(done[role])
+        return [Pose(*track.state(self._stepper.time_ns)[:3]) for track in self._tracks.values()]
 
 
 def layout() -> Layout:
@@ -111,9 +77,10 @@ def measure(
     robot: RobotModel, physics: Physics, motions: Sequence[str] = tuple(MOTIONS), duration: float = DURATION
 ) -> dict[str, dict[str, float]]:
     """What each motion came to: ahead [m], left [m], turned [rad], off [m]; the worse of two robots by ``off``."""
-    world = world_sdf(layout(), dict.fromkeys(ROLES, robot), physics, PERIOD)
+    start = layout()
+    world = world_sdf(start, dict.fromkeys(ROLES, robot), physics, PERIOD)
     with Server(world, WORLD) as server:
-        drives = Drives(server, physics.steps_in(PERIOD))
+        drives = Drives(server, start, robot, physics)
         return {name: _motion(drives, *MOTIONS[name], duration) for name in motions}
 
 
@@ -136,7 +103,7 @@ def _motion(drives: Drives, v: float, omega: float, duration: float) -> dict[str
 
 
 def _account(
-    start: PoseScan, end: PoseScan, turned: float, v: float, omega: float, duration: float
+    start: Pose, end: Pose, turned: float, v: float, omega: float, duration: float
 ) -> dict[str, float]:
     dx, dy = end.x - start.x, end.y - start.y
     cosine, sine = math.cos(start.yaw), math.sin(start.yaw)

@@ -11,12 +11,13 @@ from pe_core.roles import ROLES
 from pe_core.scenario import Layout
 from pe_gazebo import messages
 from pe_gazebo.lidar import Lidar
-from pe_gazebo.messages import PoseScan
 from pe_gazebo.physics import Physics, load_physics
 from pe_gazebo.server import Server
 from pe_gazebo.worlds import WORLD, world_sdf
-from tests.bench.gazebo_motion import ANSWER, PERIOD, Drives, measure
+from tests.bench.gazebo_motion import PERIOD, Drives, Pose, measure
 
+ANSWER = 30.0
+"""Longest wait [s] for a server."""
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("gazebo")]
 
 
@@ -53,11 +54,11 @@ def test_a_robots_disc_stops_at_wall_obstacle_and_robot(burger: RobotModel) -> N
     assert abs(evader.x - pursuer.x - 2.0 * burger.radius) < 0.004
 
 
-def driven(layout: Layout, burger: RobotModel, physics: Physics) -> list[PoseScan]:
+def driven(layout: Layout, burger: RobotModel, physics: Physics) -> list[Pose]:
     """Where both robots are after driving on at 0.2 m/s for three seconds."""
     world = world_sdf(layout, dict.fromkeys(ROLES, burger), physics, PERIOD)
     with Server(world, WORLD) as server:
-        drives = Drives(server, physics.steps_in(PERIOD))
+        drives = Drives(server, layout, burger, physics)
         return [drives.step(0.2, 0.0) for _ in range(60)][-1]
 
 
