@@ -18,12 +18,12 @@ from pe_core.config import quantity
 from pe_gazebo.lidar import Lidar
 from pe_gazebo.physics import Physics, load_physics
 from pe_gazebo.plant import GazeboBodies
-from pe_gazebo.scan_topic import ScanTopic
 from pe_gazebo.transport import GazeboError
 from pe_nodes.arena_game import ArenaGame
 from pe_nodes.arena_sim_node import ArenaSimNode
 from pe_nodes.launcher import LAUNCHER_GONE
 from pe_nodes.node_process import run_process
+from pe_nodes.scan_topic import ScanTopic
 from pe_nodes.settings import ROLES, SimSettings
 
 GAZEBO_FAILED = 5
@@ -56,11 +56,11 @@ class GazeboSimNode(ArenaSimNode):
     def setup(self, settings: GazeboSettings) -> None:  # type: ignore[override]
         self._physics = load_physics(settings.physics)
         if settings.lidar:
-            self._lidar = Lidar()
-            base = settings.base_frame
-            self._scans = {
-                role: ScanTopic(self, role, base.replace("{ns}", role), self._lidar) for role in ROLES
-            }
+            self._lidar = lidar = Lidar()
+            reach = (lidar.range_min, lidar.range_max)
+            for role in ROLES:
+                frame = settings.base_frame.replace("{ns}", role)
+                self._scans[role] = ScanTopic(self, role, frame, lidar.samples, lidar.rate, reach)
         try:
             super().setup(settings)
         except BaseException:

@@ -7,7 +7,6 @@ import math
 from rclpy.node import Node
 from sensor_msgs.msg import LaserScan
 
-from pe_gazebo.lidar import Lidar
 from pe_nodes import qos
 from pe_nodes.messages import set_stamp
 
@@ -18,14 +17,18 @@ class ScanTopic:
     The sensor sits on the robot's axis, so its frame is that of the base, but for its height.
     """
 
-    def __init__(self, node: Node, role: str, frame: str, lidar: Lidar) -> None:
+    def __init__(
+        self, node: Node, role: str, frame: str, samples: int, rate: float, reach: tuple[float, float]
+    ) -> None:
+        """``samples`` beams over a full turn, ``rate`` times a second; ``reach``: shortest and longest range [m]."""
+        increment = math.tau / samples
         self._message = LaserScan(
             angle_min=0.0,
-            angle_max=math.tau - lidar.increment,
-            angle_increment=lidar.increment,
-            scan_time=1.0 / lidar.rate,
-            range_min=lidar.range_min,
-            range_max=lidar.range_max,
+            angle_max=math.tau - increment,
+            angle_increment=increment,
+            scan_time=1.0 / rate,
+            range_min=reach[0],
+            range_max=reach[1],
         )
         self._message.header.frame_id = frame
         self._publisher = node.create_publisher(LaserScan, f"/{role}/scan", qos.SENSOR)
