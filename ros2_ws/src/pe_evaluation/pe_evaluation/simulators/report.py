@@ -63,7 +63,9 @@ def groups_of(plan: Plan, found: Found, folder: Path) -> list[Group]:
 def _verdict(plan: Plan, found: Found) -> Section:
     gaps, cells = found["gaps"], found["cells"]
     contacts = sum(cell["violation_episodes"] for cell in cells)
-    starts = f"{plan.episodes} starts of seeds {' '.join(map(str, plan.seeds))}"
+    few = {min(plan.episodes, approach.episodes_most) for approach in plan.approaches if approach.episodes_most}
+    fewer = f" (of some approaches the first {min(few)})" if few - {plan.episodes} else ""
+    starts = f"{plan.episodes} starts of seeds {' '.join(map(str, plan.seeds))}{fewer}"
     lines = [
         f"Robot {plan.robot}; the same {starts} everywhere. Policies, filters, rules and scoring are the same objects; "
         "only what a command does to a robot differs.",
