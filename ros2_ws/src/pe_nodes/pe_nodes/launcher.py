@@ -13,14 +13,19 @@ LAUNCHER_GONE = 6
 
 
 class Launcher:
-    """The process that :data:`LAUNCHER` names, at the time of asking first; ``ros2 launch`` names none."""
+    """The process that :data:`LAUNCHER` names; ``ros2 launch`` names none."""
 
     def __init__(self) -> None:
         given = os.environ.get(LAUNCHER, "")
         self._process: psutil.Process | None = None
-        if given.isdigit() and psutil.pid_exists(int(given)):
-            self._process = psutil.Process(int(given))
+        self._gone = False
+        if given.isdigit():
+            try:
+                self._process = psutil.Process(int(given))
+            except psutil.NoSuchProcess:
+                # It ended while this process was starting.
+                self._gone = True
 
     def gone(self) -> bool:
-        """Whether it was there and is not any more, another process with its number not being it."""
-        return self._process is not None and not self._process.is_running()
+        """Whether it is not there any more, another process with its number not being it."""
+        return self._gone or (self._process is not None and not self._process.is_running())
