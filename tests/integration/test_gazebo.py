@@ -127,8 +127,12 @@ def test_an_episode_in_process_is_played_by_gazebo_and_says_so() -> None:
 
 def servers_below(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The gzservers of a launch."""
-    below = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in below if any("gzserver" in word for word in child.cmdline())]
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("gzserver" in word for word in child.cmdline()):
+                found.append(child)
+    return found
 
 
 def test_a_chase_in_gazebo_through_nodes(processes, tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -191,7 +195,7 @@ def test_neither_gazebo_nor_a_node_outlives_a_killed_launcher(processes, tmp_pat
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     try:
-        assert all(gone(process.pid, 15.0) for process in [*servers, *below])
+        assert all(gone(one.pid, 15.0) for one in [*servers, *below])
     finally:
         for child in below:
             with contextlib.suppress(psutil.NoSuchProcess):
