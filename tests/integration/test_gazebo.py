@@ -91,9 +91,7 @@ def test_a_server_ends_in_order_and_leaves_nothing() -> None:
 
 
 def test_a_world_that_does_not_come_up_is_told_with_the_servers_log() -> None:
-    with pytest.raises(
-        GazeboError, match="no world came up(.|\n)*gzserver.log(.|\n)*Error parsing XML"
-    ) as caught:
+    with pytest.raises(GazeboError, match="no world came up(.|\n)*gzserver.log(.|\n)*Error parsing XML") as caught:
         Server("<sdf version='1.6'><world name='pursuit'></wor", "pursuit", patience(8.0))
     folder = Path(str(caught.value).split("its log, ")[1].split("/gzserver.log")[0])
     assert (folder / "gzserver.log").is_file(), "the log is kept"
@@ -150,13 +148,7 @@ def test_lidars_show_the_walls_as_scans(processes, probe, tmp_path) -> None:  # 
     for role in ROLES:
         probe.listen(LaserScan, f"/{role}/scan", qos.SENSOR)
         probe.listen(Odometry, f"/{role}/ground_truth", qos.EVENT)
-    words = (
-        "rate:=1",
-        "robot:=turtlebot3_burger",
-        "lidar:=true",
-        "record:=false",
-        f"out:={tmp_path / 'out'}",
-    )
+    words = ("rate:=1", "robot:=turtlebot3_burger", "lidar:=true", "record:=false", f"out:={tmp_path / 'out'}")
     processes.start([sys.executable, "-m", "pe_cli", "launch", "gazebo.launch.py", *words])
     scans, truth = probe.received["/pursuer/scan"], probe.received["/pursuer/ground_truth"]
     probe.until(lambda: len(scans) > 3 and probe.received["/evader/scan"], patience(60.0))
@@ -169,23 +161,14 @@ def test_lidars_show_the_walls_as_scans(processes, probe, tmp_path) -> None:  # 
     x, y, heading = at[near][:3]
     bearings = heading + scan.angle_min + scan.angle_increment * np.arange(360)
     ranges = np.array(scan.ranges)
-    hits = np.abs([x + ranges * np.cos(bearings), y + ranges * np.sin(bearings)]).max(axis=0)[
-        np.isfinite(ranges)
-    ]
+    seen = np.isfinite(ranges)
+    hits = np.abs([x + ranges * np.cos(bearings), y + ranges * np.sin(bearings)]).max(axis=0)[seen]
     assert hits.max() < half_side + 0.05, "no beam goes through a wall"
     assert np.count_nonzero(np.abs(hits - half_side) < 0.05) > 90, "many end at one"
 
 
 def test_neither_gazebo_nor_a_node_outlives_a_killed_launcher(processes, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    command = [
-        sys.executable,
-        "-m",
-        "pe_cli",
-        "launch",
-        "gazebo.launch.py",
-        "rate:=1",
-        f"out:={tmp_path / 'out'}",
-    ]
+    command = [sys.executable, "-m", "pe_cli", "launch", "gazebo.launch.py", "rate:=1", f"out:={tmp_path / 'out'}"]
     process = processes.start(command)
     end = time.monotonic() + patience(60.0)
     while not (servers := servers_below(process)):

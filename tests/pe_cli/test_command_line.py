@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pe_cli.app import app
 
-COMMANDS = ("launch", "test", "evaluate", "falsify", "scenarios", "bag", "bench", "policy", "doctor")
+COMMANDS = ("launch", "test", "evaluate", "falsify", "scenarios", "bag", "bench", "policy", "doctor", "world")
 
 
 def pe(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ def written(file: Path, *words: str) -> ElementTree.Element:
 
 
 def test_a_world_has_robots_and_obstacles_where_the_episode_has_them(tmp_path: Path) -> None:
-    root = written(tmp_path / "w.sdf", "--scenario", "random", "--seed", "3", "--episode", "7")
+    root = written(tmp_path / "w.sdf", "--robot", "turtlebot3_burger", "--seed", "3", "--episode", "7")
     robot = load_robot("turtlebot3_burger")
     start = sample_layout(load_scenario("random"), load_arena(arena_of("auto", robot.name)), robot, robot, 3, 7)
     for role in ("pursuer", "evader"):
@@ -31,6 +31,7 @@ def test_a_world_has_robots_and_obstacles_where_the_episode_has_them(tmp_path: P
         assert pose == pytest.approx([x, y, 0.0, 0.0, 0.0, heading])
     texts = [model.findtext("pose", "") for model in root.findall("world/model")]
     places = [tuple(float(word) for word in text.split()[:2]) for text in texts if text]
+    assert len(start.arena.obstacles) == 2
     for x, y, _ in start.arena.obstacles:
         assert np.min(np.linalg.norm(np.array(places) - (x, y), axis=1)) < 1e-9
 
@@ -49,8 +50,8 @@ def test_a_world_runs_in_real_time_and_has_lidars_when_asked_for(tmp_path: Path)
     ("words", "said"),
     [
         (("--robot", "nosuch"), "robot 'nosuch'"),
-        (("--physics", "ice"), "ice"),
-        (("--scenario", "moon"), "moon"),
+        (("--physics", "ice"), "'ice'"),
+        (("--scenario", "moon"), "scenario 'moon'"),
     ],
 )
 def test_a_name_that_is_unknown_is_refused(tmp_path: Path, words: tuple[str, str], said: str) -> None:

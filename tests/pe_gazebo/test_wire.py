@@ -16,9 +16,7 @@ from pe_gazebo.wire import WireError, double, integer, nested, parse, text
 
 @given(st.integers(0, 2**64 - 1), st.floats(allow_nan=False), st.binary(max_size=300), st.integers(1, 2000))
 def test_what_is_written_is_read(number: int, real: float, data: bytes, field: int) -> None:
-    written = (
-        integer(field, number) + double(field + 1, real) + nested(field + 2, data) + nested(field + 2, data)
-    )
+    written = integer(field, number) + double(field + 1, real) + nested(field + 2, data) + nested(field + 2, data)
     assert parse(written) == {field: [number], field + 1: [real], field + 2: [data, data]}
 
 

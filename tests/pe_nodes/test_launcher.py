@@ -30,4 +30,4 @@ def test_where_nobody_is_named_nobody_is_gone(monkeypatch: pytest.MonkeyPatch, g
 
 @pytest.mark.parametrize("code", [CONFIGURATION_FAILED, LAUNCHER_GONE])
 def test_a_command_that_would_only_end_again_is_not_started_again(code: int) -> None:
-    assert Keeper(60.0, [sys.executable, "-c", f"raise SystemExit({code})"]).run() == code
+    assert Keeper(0.0, [sys.executable, "-c", f"raise SystemExit({code})"]).run() == code

@@ -55,20 +55,20 @@ class GazeboSimNode(ArenaSimNode):
 
     def setup(self, settings: GazeboSettings) -> None:  # type: ignore[override]
         self._physics = load_physics(settings.physics)
-        if settings.lidar:
-            self._lidar = lidar = Lidar()
-            reach = (lidar.range_min, lidar.range_max)
-            for role in ROLES:
-                frame = settings.base_frame.replace("{ns}", role)
-                self._scans[role] = ScanTopic(self, role, frame, lidar.samples, lidar.rate, reach)
+        self._lidar = Lidar() if settings.lidar else None
         try:
             super().setup(settings)
         except BaseException:
             self._close()
             raise
+        self._scans = {} if self._lidar is None else {role: self._scan_topic(role, self._lidar) for role in ROLES}
         self._tracked = settings.noise == "none"
         for topics in self._topics.values() if self._tracked else ():
             topics.add_tracker(self, TRACKER_POSITION, TRACKER_HEADING)
+
+    def _scan_topic(self, role: str, lidar: Lidar) -> ScanTopic:
+        frame = self.settings.base_frame.replace("{ns}", role)
+        return ScanTopic(self, role, frame, lidar.samples, lidar.rate, (lidar.range_min, lidar.range_max))
 
     def _publish_truth(self) -> None:
         super()._publish_truth()

@@ -30,11 +30,6 @@ class Lidar:
                 f"lidar: range_max = {self.range_max!r}: allowed: more than range_min = {self.range_min!r}"
             )
 
-    @property
-    def increment(self) -> float:
-        """Angle [rad] between two beams; the first looks ahead, the others follow to the left."""
-        return math.tau / self.samples
-
     def classic(self, robot: RobotModel) -> Element:
         """The sensor of Gazebo classic."""
         return self._sensor(robot, "ray", "ray")
@@ -46,11 +41,12 @@ class Lidar:
         return sensor
 
     def _sensor(self, robot: RobotModel, kind: str, block: str) -> Element:
+        step = math.tau / self.samples
         turn = [
             ("samples", self.samples),
             ("resolution", 1.0),
             ("min_angle", 0.0),
-            ("max_angle", math.tau - self.increment),
+            ("max_angle", math.tau - step),
         ]
         reach = [("min", self.range_min), ("max", self.range_max), ("resolution", 0.01)]
         scan = element("scan", element("horizontal", *(element(name, value) for name, value in turn)))

@@ -106,7 +106,7 @@ class LinkData(NamedTuple):
     angular: tuple[float, float, float]
 
 
-_VELOCITIES = struct.Struct("<2s cd cd cd 2s cd cd cd".replace(" ", ""))
+_VELOCITIES = struct.Struct("<2s cd cd cd 2s cd cd cd")
 _VECTOR = (b"\x09", b"\x11", b"\x19")
 _LINEAR, _ANGULAR = b"\x1a\x1b", b"\x22\x1b"
 

@@ -23,7 +23,7 @@ WORLD = "pursuit"
 POSE_SENSOR = "pose"
 MOTION_SENSOR = "motion"
 SDF_VERSION = "1.6"
-FAST = 8_000.0
+UPDATE_RATE = 8_000.0
 """Physics steps in a second of wall time, about as many as Gazebo takes: a world that is paused looks for messages as
 often, and without any limit it burns the core that its client needs."""
 
@@ -34,7 +34,7 @@ def world_sdf(
     physics: Physics,
     control_period: float,
     *,
-    update_rate: float = FAST,
+    update_rate: float = UPDATE_RATE,
     lidar: Lidar | None = None,
 ) -> str:
     """A world with the arena of ``layout`` and one differential drive for every role in ``robots``.

@@ -63,8 +63,8 @@ def groups_of(plan: Plan, found: Found, folder: Path) -> list[Group]:
 def _verdict(plan: Plan, found: Found) -> Section:
     gaps, cells = found["gaps"], found["cells"]
     contacts = sum(cell["violation_episodes"] for cell in cells)
-    few = {min(plan.episodes, approach.episodes_most) for approach in plan.approaches if approach.episodes_most}
-    fewer = f" (of some approaches the first {min(few)})" if few - {plan.episodes} else ""
+    fewest = min(plan.episodes_of(approach, cell) for approach in plan.approaches for cell in plan.cells)
+    fewer = f" (of some approaches the first {fewest})" if fewest < plan.episodes else ""
     starts = f"{plan.episodes} starts of seeds {' '.join(map(str, plan.seeds))}{fewer}"
     lines = [
         f"Robot {plan.robot}; the same {starts} everywhere. Policies, filters, rules and scoring are the same objects; "
