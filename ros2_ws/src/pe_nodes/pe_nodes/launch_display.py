@@ -59,8 +59,9 @@ class LaunchDisplay:
 
     def _text(self) -> Text:
         p = self.progress
+        corrected = f"interventions {p['interventions']}  " if "interventions" in p else ""
         return Text(
             f"episode {p['episode'] + 1}/{p['episodes']}  t {p['time_s']:6.2f} s  distance {p['distance_m']:6.2f} m  "
             f"smallest margin {p['min_margin_m']:.3f} m  captures {p['captures']}  violations {p['violations']}  "
-            f"interventions {p['interventions']}  {p['outcome']}"
+            f"{corrected}{p['outcome']}"
         )

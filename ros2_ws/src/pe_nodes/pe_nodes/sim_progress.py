@@ -43,7 +43,10 @@ class Progress:
                     self._interventions[status.name] = int(pair.value)
 
     def show(self, played: int, game: Game, outcome: str) -> None:
-        """Print one line for the game that is being played (``running``) or has ended."""
+        """Print one line for the game that is being played (``running``) or has ended.
+
+        Interventions are those of the last heartbeats: said while the game runs, not when the count must be whole.
+        """
         if outcome != RUNNING:
             self._captures += outcome == "capture"
             self._violations += game.violations
@@ -56,6 +59,7 @@ class Progress:
             "min_margin_m": round(game.min_margin, 4),
             "violations": self._violations + (game.violations if outcome == RUNNING else 0),
             "captures": self._captures,
-            "interventions": sum(self._interventions.values()),
         }
+        if outcome == RUNNING:
+            progress["interventions"] = sum(self._interventions.values())
         print(json.dumps({"progress": progress}), flush=True)
