@@ -10,7 +10,8 @@ Parameters phi = (log l_1 .. log l_D, log s, log n).  The objective is the negat
 
 (C. E. Rasmussen, C. K. I. Williams, Gaussian Processes for Machine Learning, 2006, eqs. 2.25, 2.26, 5.9.)
 
-Loops instead of LAPACK: one thread, so that a fit takes one core at most whatever BLAS is installed, and the same
+Loops instead of LAPACK, every inner one over neighbours in memory and from 0, as the compiler can turn them into vector
+instructions: one thread, so that a fit takes one core at most whatever BLAS is installed, and the same
 sums in the same order however many cores there are.  Sums may be reordered by the compiler, NaN is respected.
 """
 
@@ -70,15 +71,32 @@ def solve_upper(factor: Array, n: int, right: Array) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=_SUM)
-def inverse_transposed(factor: Array, n: int, out: Array) -> None:
-    """Write L^-T (upper triangle), row j holding column j of L^-1."""
-    for j in range(n):
-        out[j, j] = 1.0 / factor[j, j]
-        for i in range(j + 1, n):
-            total = 0.0
-            for k in range(j, i):
-                total += factor[i, k] * out[j, k]
-            out[j, i] = -total / factor[i, i]
+def inverse_lower(factor: Array, n: int, out: Array) -> None:
+    """Write L^-1 into the lower triangle of ``out``; row by row, so that the inner loop runs over neighbours."""
+    for i in range(n):
+        for j in range(i):
+            out[i, j] = 0.0
+        for k in range(i):
+            share = factor[i, k]
+            for j in range(k + 1):
+                out[i, j] -= share * out[k, j]
+        pivot = 1.0 / factor[i, i]
+        for j in range(i):
+            out[i, j] *= pivot
+        out[i, i] = pivot
+
+
+@njit(cache=True, nogil=True, fastmath=_SUM)
+def product_transposed(inverse: Array, n: int, out: Array) -> None:
+    """Write M^T M, K^-1 where M = L^-1, into the lower triangle of ``out``; of ``inverse`` the lower one is read."""
+    for i in range(n):
+        for j in range(i + 1):
+            out[i, j] = 0.0
+    for k in range(n):
+        for i in range(k + 1):
+            share = inverse[k, i]
+            for j in range(i + 1):
+                out[i, j] += share * inverse[k, j]
 
 
 @njit(cache=True, nogil=True, fastmath=_SUM)
@@ -122,7 +140,7 @@ def objective(
 ) -> float:  # fmt: skip
     """J and its gradient (D + 2,) at ``phi``; inf where K cannot be factorised.
 
-    ``kernel``, ``factor``, ``inverse``: room (n, n).
+    ``kernel``, ``factor``, ``inverse``: room (n, n); afterwards they hold K, K^-1 and L^-1, lower triangles.
     """
     n, dims = inputs.shape
     if factorise(inputs, phi, extra, kernel, factor) < 0.0:
@@ -134,24 +152,27 @@ def objective(
     for i in range(n):
         value += 0.5 * alpha[i] * alpha[i] + math.log(factor[i, i])
     solve_upper(factor, n, alpha)
-    inverse_transposed(factor, n, inverse)
+    inverse_lower(factor, n, inverse)
+    precision = factor
+    product_transposed(inverse, n, precision)
+    columns = inputs.T.copy()
+    weight = np.empty(n)
     gradient[:] = 0.0
     trace = 0.0
     for i in range(n):
-        for j in range(i):
-            total = 0.0
-            for k in range(i, n):
-                total += inverse[i, k] * inverse[j, k]
-            # Both halves of the symmetric matrix, and the 1/2 of the trace.
-            weight = (total - alpha[i] * alpha[j]) * kernel[i, j]
-            gradient[dims] += weight
-            for d in range(dims):
-                difference = inputs[i, d] - inputs[j, d]
-                gradient[d] += weight * difference * difference
         total = 0.0
-        for k in range(i, n):
-            total += inverse[i, k] * inverse[i, k]
-        trace += total - alpha[i] * alpha[i]
+        for j in range(i):
+            # Both halves of the symmetric matrix, and the 1/2 of the trace.
+            weight[j] = (precision[i, j] - alpha[i] * alpha[j]) * kernel[i, j]
+            total += weight[j]
+        gradient[dims] += total
+        for d in range(dims):
+            total = 0.0
+            for j in range(i):
+                difference = columns[d, i] - columns[d, j]
+                total += weight[j] * difference * difference
+            gradient[d] += total
+        trace += precision[i, i] - alpha[i] * alpha[i]
     signal = math.exp(2.0 * phi[dims])
     gradient[dims] = 2.0 * gradient[dims] + trace * signal
     gradient[dims + 1] = trace * math.exp(2.0 * phi[dims + 1])
