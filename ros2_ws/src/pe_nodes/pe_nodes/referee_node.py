@@ -116,6 +116,14 @@ class RefereeNode(GameNode):
         if self._playing:
             response.success, response.message = False, "refused: an episode is being played"
             return response
+        deaf = [topics for topics in self._topics if not topics.estimator_listens()]
+        if deaf:
+            response.success = False
+            response.message = (
+                f"refused: no estimator listens to {' and '.join(topics.initial_topic for topics in deaf)}; start "
+                f"robot.launch.py of {' and '.join(topics.namespace.strip('/') for topics in deaf)}, then say it again"
+            )
+            return response
         layout, now = self._match.layout, self.clock_ns()
         for topics, pose in zip(self._topics, (layout.pursuer, layout.evader), strict=True):
             topics.publish_initial(now, pose)

@@ -18,11 +18,12 @@ class RobotTopics:
     """``initialpose`` for the estimator, and ``ground_truth`` where a tracker is there."""
 
     def __init__(self, node: Node, settings: RefereeSettings, namespace: str) -> None:
+        self._node, self.namespace = node, f"/{namespace}"
         position, heading = settings.placement_deviation**2, settings.placement_heading_deviation**2
         self._pose = PoseWithCovarianceStamped()
         self._pose.header.frame_id = settings.map_frame
         set_planar_covariance(self._pose.pose.covariance, position, 0.0, position, heading)
-        self._initial = node.create_publisher(PoseWithCovarianceStamped, f"/{namespace}/initialpose", qos.EVENT)
+        self._initial = node.create_publisher(PoseWithCovarianceStamped, self.initial_topic, qos.EVENT)
         self._truth = Odometry(child_frame_id="base_link")
         self._truth.header.frame_id = settings.map_frame
         for covariance in (self._truth.pose.covariance, self._truth.twist.covariance):
@@ -31,6 +32,16 @@ class RobotTopics:
         self._ground_truth = (
             node.create_publisher(Odometry, f"/{namespace}/ground_truth", qos.EVENT) if tracked else None
         )
+
+    @property
+    def initial_topic(self) -> str:
+        """Where the estimator is told where its robot stands."""
+        return f"{self.namespace}/initialpose"
+
+    def estimator_listens(self) -> bool:
+        """Whether a node of the robot takes ``initialpose``; recorders, which do too, are in no robot's namespace."""
+        found = self._node.get_subscriptions_info_by_topic(self.initial_topic)
+        return any(each.node_namespace == self.namespace for each in found)
 
     def publish_initial(self, stamp_ns: int, pose: Vector) -> None:
         """Tell the estimator that the robot stands at ``pose`` (x, y, theta)."""
