@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import yaml
 
 from pe_core.config import ConfigurationError
-from pe_evaluation.comparison import maps
+from pe_evaluation.comparison import maps, store
 from pe_evaluation.comparison.plan import Plan, load_plan
 from pe_evaluation.comparison.runner import run
 from pe_evaluation.comparison.store import EPISODES, IDENTITY, PARTS, Store, read_part
@@ -93,6 +94,18 @@ def test_an_unfinished_job_is_played_again(whole: Path, tmp_path: Path, damage: 
 
 def test_what_is_whole_is_not_played_again(whole: Path) -> None:
     assert run(Store(whole, SMALL), workers=1) == 0
+
+
+def test_a_revision_that_plays_nothing_is_not_named(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Store(whole, SMALL).identity["git_revisions"]
+    monkeypatch.setattr(store, "git_revision", lambda: "a later one")
+    assert Store(whole, SMALL).identity["git_revisions"] == before
+    folder = tmp_path / "begun"
+    shutil.copytree(whole, folder)
+    next((folder / PARTS).iterdir()).unlink()
+    assert Store(folder, SMALL).identity["git_revisions"] == [*before, "a later one"]
 
 
 def test_another_comparison_is_refused(whole: Path, tmp_path: Path) -> None:

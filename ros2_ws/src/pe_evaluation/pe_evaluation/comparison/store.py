@@ -107,11 +107,14 @@ class Store:
             _check_same(folder, known, found)
         elif (folder / EPISODES).exists():
             raise ConfigurationError(f"out = {folder}: has {EPISODES} but no {IDENTITY}; allowed: a new folder")
+        self.played = self._recover()
         revisions = list((known or {}).get("git_revisions", []))
         revision = git_revision() or "unknown"
-        self.identity = found | {"git_revisions": [*(r for r in revisions if r != revision), revision]}
+        if known is None or missing(plan, self.played):
+            # Where nothing is left to play, this revision plays nothing.
+            revisions = [*(r for r in revisions if r != revision), revision]
+        self.identity = found | {"git_revisions": revisions}
         write_json(folder / IDENTITY, self.identity)
-        self.played = self._recover()
 
     def _recover(self) -> set[str]:
         """The names of the jobs that are whole; lines of others are removed."""

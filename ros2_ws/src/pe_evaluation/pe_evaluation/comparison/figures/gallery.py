@@ -120,7 +120,7 @@ def pictures(material: Material) -> Iterator[Picture]:
         "Best responses",
         "Evaders that were trained against one policy alone (docs/results/exploit_*.json): what the "
         "policy captures of them and of the evaders that it is known to meet, intervals of 95 % "
-        "(Clopper-Pearson). A response that learning did not find may still exist.",
+        "(Clopper-Pearson). Gap: what the response gains. One that learning did not find may still exist.",
         lambda: training.exploit_figure(material, training.exploits()),
     )
 

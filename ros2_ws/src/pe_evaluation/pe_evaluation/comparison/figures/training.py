@@ -265,6 +265,6 @@ def _draw_exploit(axes: Axes, found: Mapping[str, Any], look: Look) -> None:
     axes.set_ylim(len(own) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_xlabel(f"captured [%], {episodes:,} episodes")
-    axes.set_title(f"{found['policy']}: a best response gains {100 * found['gap']:.1f} points")
+    axes.set_title(f"{found['policy']}: gap {100 * found['gap']:.1f} points")
     lowest = min(100.0 * meeting["capture_rate"] for meeting in own)
     axes.set_xlim(max(lowest - 0.35 * (100.0 - lowest) - 1.0, -1.0), 100.5)
