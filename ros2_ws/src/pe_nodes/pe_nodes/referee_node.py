@@ -38,7 +38,7 @@ from pe_nodes.game_node import OK, WARN, GameNode
 from pe_nodes.markers import MarkerPublisher
 from pe_nodes.messages import odometry_values, stamp_ns, yaw_of
 from pe_nodes.node_process import run_process
-from pe_nodes.referee_topics import RobotTopics
+from pe_nodes.referee_topics import RobotTopics, unheard
 from pe_nodes.refereeing import Hearing, Match, PoseTrack, off_start, with_time
 from pe_nodes.robot_models import scaled
 from pe_nodes.sim_progress import RUNNING, Progress
@@ -116,13 +116,8 @@ class RefereeNode(GameNode):
         if self._playing:
             response.success, response.message = False, "refused: an episode is being played"
             return response
-        deaf = [topics for topics in self._topics if not topics.estimator_listens()]
-        if deaf:
-            response.success = False
-            response.message = (
-                f"refused: no estimator listens to {' and '.join(topics.initial_topic for topics in deaf)}; start "
-                f"robot.launch.py of {' and '.join(topics.namespace.strip('/') for topics in deaf)}, then say it again"
-            )
+        if deaf := unheard(self._topics):
+            response.success, response.message = False, f"refused: {deaf}, then say it again"
             return response
         layout, now = self._match.layout, self.clock_ns()
         for topics, pose in zip(self._topics, (layout.pursuer, layout.evader), strict=True):

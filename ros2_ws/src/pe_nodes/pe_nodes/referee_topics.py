@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
@@ -54,3 +56,13 @@ class RobotTopics:
         if self._ground_truth is not None:
             set_odometry(self._truth, stamp_ns, state)
             self._ground_truth.publish(self._truth)
+
+
+def unheard(robots: Iterable[RobotTopics]) -> str:
+    """Whose estimators do not listen, and what to do about it; empty where all do."""
+    deaf = [topics for topics in robots if not topics.estimator_listens()]
+    if not deaf:
+        return ""
+    topics_of = " and ".join(topics.initial_topic for topics in deaf)
+    names = " and ".join(topics.namespace.strip("/") for topics in deaf)
+    return f"no estimator listens to {topics_of}; start robot.launch.py of {names}"
