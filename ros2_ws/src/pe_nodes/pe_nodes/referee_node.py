@@ -113,11 +113,8 @@ class RefereeNode(GameNode):
         self._hearing.hear(message.status, time.monotonic())
 
     def _on_placed(self, _: Any, response: Trigger.Response) -> Trigger.Response:
-        if self._playing:
-            response.success, response.message = False, "refused: an episode is being played"
-            return response
-        if deaf := unheard(self._topics):
-            response.success, response.message = False, f"refused: {deaf}, then say it again"
+        if refusal := "an episode is being played" if self._playing else unheard(self._topics):
+            response.success, response.message = False, f"refused: {refusal}"
             return response
         layout, now = self._match.layout, self.clock_ns()
         for topics, pose in zip(self._topics, (layout.pursuer, layout.evader), strict=True):
