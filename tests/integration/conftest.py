@@ -118,8 +118,8 @@ class Probe:
             del os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"]
         else:
             os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = before
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
         self._publishers: dict[str, Any] = {}
         self.received: dict[str, list[Any]] = {}
 
@@ -138,7 +138,7 @@ class Probe:
         """Receive for ``duration`` [s]."""
         end = time.monotonic() + duration
         while (left := end - time.monotonic()) > 0.0:
-            self.executor.spin_once(timeout_sec=left)
+            self._executor.spin_once(timeout_sec=left)
 
     def until(self, condition: Callable[[], Any], limit: float, step: Callable[[], None] | None = None) -> Any:
         """Receive until the condition holds, calling ``step`` every 50 ms; fails after ``limit`` [s], if not busy."""
@@ -165,7 +165,7 @@ class Probe:
 
     def close(self) -> None:
         """Leave the graph."""
-        self.executor.shutdown()
+        self._executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 

@@ -7,11 +7,14 @@ import math
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from pe_core.arena import Arena, load_arena
 from pe_core.robot import load_robot
 from pe_core.rules import Outcome
 from pe_core.scenario import Layout
+from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE
+from pe_nodes.referee_topics import Placement
 from pe_nodes.refereeing import GAP_MOST, Hearing, Match, PoseTrack, Word, off_start, with_time
 
 SECOND = 1_000_000_000
@@ -120,6 +123,67 @@ def test_an_armed_robot_with_the_policy_that_was_named_is_ready():
 )
 def test_who_is_not_ready_says_why(hearing, bundle, now, said):
     assert any(said in reason for reason in hearing.unready("a", bundle, now))
+
+
+@pytest.mark.parametrize(
+    ("said", "untold"),
+    [
+        ({INITIAL_POSE: "-1"}, True),
+        ({INITIAL_POSE: "6"}, True),
+        ({INITIAL_POSE: "7"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_an_estimator_that_has_another_initial_pose_is_untold(said, untold):
+    hearing = words()
+    if said is not None:
+        hearing.words[f"/a/{ESTIMATOR}"] = Word(10.0, 0, "estimating", said)
+    assert hearing.untold("a", 7) is untold
+
+
+class Told:
+    """The topics of one robot, and what was said on them."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace, self.said = namespace, []
+
+    def publish_initial(self, stamp_ns, pose):
+        self.said.append((stamp_ns, tuple(pose)))
+
+
+def statuses(robot: str, initial_pose: int) -> list[DiagnosticStatus]:
+    value = KeyValue(key=INITIAL_POSE, value=str(initial_pose))
+    return [DiagnosticStatus(name=f"/{robot}/{ESTIMATOR}", values=[value])]
+
+
+def test_a_placement_is_said_again_to_who_does_not_know_and_no_longer_to_who_does():
+    hearing, robots = Hearing(), (Told("a"), Told("b"))
+    placement = Placement(robots, hearing, by_hand=True)
+
+    def beat(robot: str, initial_pose: int) -> None:
+        hearing.hear(statuses(robot, initial_pose), 0.0)
+        placement.remind(statuses(robot, initial_pose))
+
+    beat("a", -1)
+    assert not placement.known and "robots_placed" in placement.obstacles()[0]
+    assert robots[0].said == []
+    placement.tell(7, ((0.0, 1.0, 2.0), (3.0, 4.0, 5.0)))
+    assert [robot.said for robot in robots] == [[(7, (0.0, 1.0, 2.0))], [(7, (3.0, 4.0, 5.0))]]
+    assert placement.obstacles() == ["a's estimator does not know its start"], "b is not heard yet"
+    beat("b", -1)
+    assert len(robots[0].said) == 1 and robots[1].said[1:] == [(7, (3.0, 4.0, 5.0))]
+    beat("a", 7)
+    beat("b", 7)
+    assert (len(robots[0].said), len(robots[1].said)) == (1, 2) and placement.obstacles() == []
+    placement.forget()
+    beat("a", 7)
+    assert not placement.known and len(robots[0].said) == 1
+
+
+def test_robots_that_are_not_placed_by_hand_need_nobody_to_say_so():
+    placement = Placement((Told("a"), Told("b")), words(), by_hand=False)
+    assert placement.known and placement.obstacles() == []
 
 
 def test_a_robot_that_no_longer_plays_is_named():

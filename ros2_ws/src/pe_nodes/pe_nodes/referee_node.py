@@ -38,7 +38,7 @@ from pe_nodes.game_node import OK, WARN, GameNode
 from pe_nodes.markers import MarkerPublisher
 from pe_nodes.messages import odometry_values, stamp_ns, yaw_of
 from pe_nodes.node_process import run_process
-from pe_nodes.referee_topics import RobotTopics, unheard
+from pe_nodes.referee_topics import Placement, RobotTopics
 from pe_nodes.refereeing import Hearing, Match, PoseTrack, off_start, with_time
 from pe_nodes.robot_models import scaled
 from pe_nodes.sim_progress import RUNNING, Progress
@@ -72,7 +72,8 @@ class RefereeNode(GameNode):
         self._tracks = (PoseTrack(), PoseTrack())
         self._topics = tuple(RobotTopics(self, settings, name) for name in self._names)
         self._hearing, self._progress = Hearing(), Progress(settings.episodes)
-        self._playing = self._placed = False
+        self._placement = Placement(self._topics, self._hearing, settings.placed_by_hand)
+        self._playing = False
         self._said, self._shown = "", 0.0
         for name, track in zip(self._names, self._tracks, strict=True):
             if settings.truth == "mocap":
@@ -111,19 +112,19 @@ class RefereeNode(GameNode):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self._progress.on_diagnostics(message)
         self._hearing.hear(message.status, time.monotonic())
+        if not self._playing:
+            self._placement.remind(message.status)
 
     def _on_placed(self, _: Any, response: Trigger.Response) -> Trigger.Response:
-        if refusal := "an episode is being played" if self._playing else unheard(self._topics):
-            response.success, response.message = False, f"refused: {refusal}"
+        if self._playing:
+            response.success, response.message = False, "refused: an episode is being played"
             return response
-        layout, now = self._match.layout, self.clock_ns()
-        for topics, pose in zip(self._topics, (layout.pursuer, layout.evader), strict=True):
-            topics.publish_initial(now, pose)
+        layout = self._match.layout
+        self._placement.tell(self.clock_ns(), (layout.pursuer, layout.evader))
         if self.settings.truth == "state":
             for track in self._tracks:  # where the robots were said to be before tells nothing
                 track.clear()
-        self._placed = True
-        response.success, response.message = True, "the estimators were told; arm both robots now"
+        response.success, response.message = True, "the estimators are told until they know; arm both robots now"
         return response
 
     def _on_press(self) -> None:
@@ -134,7 +135,7 @@ class RefereeNode(GameNode):
 
     def _announce(self) -> None:
         layout = self._match.layout
-        self._placed = not self.settings.placed_by_hand
+        self._placement.forget()
         self.episode = self._make_episode(self.clock_ns(), (layout.pursuer, layout.evader))
         self._next.publish(String(data=json.dumps(self.episode.announcement())))
 
@@ -156,12 +157,10 @@ class RefereeNode(GameNode):
             pose = track.newest()
             if pose is None or (ros_now - track.newest_ns) / 1e9 > settings.truth_timeout:
                 found.append(f"no pose of {name}")
-            elif self._placed and (off := off_start(pose, start, *tolerances)):
+            elif self._placement.known and (off := off_start(pose, start, *tolerances)):
                 found.append(f"{name} {off}")
             found += self._hearing.unready(name, bundle, now)
-        if not self._placed:
-            found.append("put both robots on their starts, then ~/robots_placed")
-        return found
+        return found + self._placement.obstacles()
 
     def _wait(self, now: float) -> None:
         found = self._obstacles(now)

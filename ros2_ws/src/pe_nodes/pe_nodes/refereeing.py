@@ -16,6 +16,7 @@ from pe_core.robot import RobotModel
 from pe_core.rules import Outcome
 from pe_core.scenario import Layout
 from pe_core.unicycle import wrap_angle
+from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE
 from pe_nodes.score import Score
 
 KEPT = 400
@@ -166,6 +167,14 @@ class Hearing:
             why = word.values.get("refused", "")
             found.append(f"{namespace} is not armed" + (f" and would be refused: {why}" if why else ""))
         return found
+
+    def untold(self, namespace: str, stamp_ns: int) -> bool:
+        """Whether the estimator below ``namespace`` says that it has not taken the initial pose of ``stamp_ns``.
+
+        One that says nothing of it, because it is not heard or another's, is believed to know.
+        """
+        word = self.words.get(f"/{namespace}/{ESTIMATOR}")
+        return word is not None and word.values.get(INITIAL_POSE, str(stamp_ns)) != str(stamp_ns)
 
     def halted(self, namespaces: Sequence[str], episode_age: float) -> str:
         """Which robot no longer plays: its safety node has a fault, or was disarmed; heartbeats are a second old."""

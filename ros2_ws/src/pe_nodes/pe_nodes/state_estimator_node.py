@@ -13,6 +13,7 @@ from pe_core import ekf
 from pe_nodes import inputs, qos
 from pe_nodes.episode import Episode
 from pe_nodes.game_node import ERROR, OK, WARN, GameNode
+from pe_nodes.heartbeats import INITIAL_POSE
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import (
     odometry_values,
@@ -206,6 +207,7 @@ class StateEstimatorNode(GameNode):
             "poses_rejected": str(self._poses_rejected),
             "pose_distance": f"{self._distance:.2f}",
             "predicted_only": str(self._predicted_only),
+            INITIAL_POSE: str(self._reset_ns),
             **{f"update_{key}": value for key, value in self._timing.summary_ms().items()},
         }
         for source in (self._odometry, self._pose):
