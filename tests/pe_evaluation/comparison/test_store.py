@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -102,8 +101,7 @@ def test_a_revision_that_plays_nothing_is_not_named(
     before = Store(whole, SMALL).identity["git_revisions"]
     monkeypatch.setattr(store, "git_revision", lambda: "a later one")
     assert Store(whole, SMALL).identity["git_revisions"] == before
-    folder = tmp_path / "begun"
-    shutil.copytree(whole, folder)
+    folder = copied(whole, tmp_path / "begun")
     next((folder / PARTS).iterdir()).unlink()
     assert Store(folder, SMALL).identity["git_revisions"] == [*before, "a later one"]
 
