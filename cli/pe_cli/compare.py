@@ -61,6 +61,14 @@ def compare(
     approaches: Annotated[str | None, typer.Option(help="Only these of the plan, with commas.")] = None,
     evaders: Annotated[str | None, typer.Option(help="Only these of the plan, with commas.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes to share the episodes.", min=1)] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Episodes that a process plays together, and all that it loses where it is killed. Default: 100; "
+            "with --simulator gazebo 1.",
+            min=1,
+        ),
+    ] = None,
     tensorboard: Annotated[
         Path | None,
         typer.Option(
@@ -99,7 +107,7 @@ def compare(
     tracking = Tracking(place, wandb.value)
     if bags:
         given = {"--seeds": seeds, "--approaches": approaches, "--evaders": evaders, "--workers": workers}
-        for name, value in given.items():
+        for name, value in (given | {"--batch": batch}).items():
             if value is not None:
                 raise typer.BadParameter("is not for --bags, which play nothing", param_hint=name)
         if simulator != ARENA or physics is not None:
@@ -113,6 +121,7 @@ def compare(
     if label:
         raise typer.BadParameter("is for --bags", param_hint="--label")
     from pe_evaluation.compare_main import Request, run
+    from pe_evaluation.comparison.plan import BATCH
 
     request = Request(
         episodes=episodes,
@@ -124,6 +133,7 @@ def compare(
         evaders=_names(evaders),
         workers=workers,
         tracking=tracking,
+        batch=batch or BATCH,
     )
     if simulator == ARENA:
         simulator_of(simulator, physics)

@@ -25,7 +25,7 @@ from pe_evaluation.comparison.account import is_filtered, touched
 from pe_evaluation.comparison.document import markdown
 from pe_evaluation.comparison.figures.gallery import Drawn, draw_all, page_sections, report_sections
 from pe_evaluation.comparison.page import TITLE, render
-from pe_evaluation.comparison.plan import Job, Plan, load_plan
+from pe_evaluation.comparison.plan import BATCH, Job, Plan, load_plan
 from pe_evaluation.comparison.replays import replay_section
 from pe_evaluation.comparison.results import Results
 from pe_evaluation.comparison.rules import Rules, load_rules
@@ -55,6 +55,16 @@ class Request:
     evaders: tuple[str, ...] = ()
     workers: int | None = None
     tracking: Tracking = Tracking()
+    batch: int = BATCH
+
+    def load_plan(self) -> Plan:
+        """The plan that is asked for.
+
+        Raises:
+            ConfigurationError: something in the request is not allowed.
+        """
+        plan = load_plan(self.plan, self.episodes, self.seeds).narrowed(self.approaches, self.evaders)
+        return dataclasses.replace(plan, batch=self.batch)
 
 
 def run(request: Request, more: Sequence[Sections] = ()) -> int:
@@ -66,9 +76,7 @@ def run(request: Request, more: Sequence[Sections] = ()) -> int:
         ConfigurationError: something in the request is not allowed, or the folder holds another comparison.
     """
     rules = load_rules(request.decision)
-    plan = load_plan(request.plan, request.episodes, request.seeds).narrowed(
-        request.approaches, request.evaders
-    )
+    plan = request.load_plan()
     request.tracking.check()
     store = Store(request.out, plan)
     console = Console(stderr=True)

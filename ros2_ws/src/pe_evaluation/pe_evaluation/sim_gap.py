@@ -19,7 +19,6 @@ from pe_core.files import write_text
 from pe_core.plant import Simulator
 from pe_evaluation.compare_main import Request, play
 from pe_evaluation.comparison.document import markdown
-from pe_evaluation.comparison.plan import load_plan
 from pe_evaluation.comparison.store import Row, Store
 from pe_evaluation.metrics import json_safe, write_json
 from pe_evaluation.simulators.account import ARENA, account
@@ -34,7 +33,7 @@ def run(request: Request, simulators: Mapping[str, Simulator]) -> int:
     Raises:
         ConfigurationError: something in the request is not allowed, or a folder holds another comparison.
     """
-    plan = load_plan(request.plan, request.episodes, request.seeds).narrowed(request.approaches, request.evaders)
+    plan = request.load_plan()
     if plan.randomised is not None:
         raise ConfigurationError(f"plan '{plan.name}': is randomised: allowed: one that is not, such as gazebo")
     console = Console(stderr=True)
@@ -42,7 +41,7 @@ def run(request: Request, simulators: Mapping[str, Simulator]) -> int:
     identities: dict[str, Any] = {}
     every: dict[str, Simulator | None] = {ARENA: None, **simulators}
     for name, simulator in every.items():
-        played = dataclasses.replace(plan, one_by_one=simulator is not None)
+        played = dataclasses.replace(plan, batch=plan.batch if simulator is None else 1)
         store = Store(request.out / name, played, simulator)
         play(store, played, request.workers, console, name)
         rows[name], identities[name] = store.rows(), store.identity

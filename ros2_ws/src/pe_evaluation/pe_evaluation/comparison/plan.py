@@ -156,13 +156,15 @@ class Plan:
     pairs: tuple[tuple[str, str], ...]
     rewards: str
     robot: str = REFERENCE_ROBOT
-    one_by_one: bool = False
     episodes: int = 200
     seeds: tuple[int, ...] = (0, 1, 2)
+    batch: int = BATCH
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
             raise ConfigurationError(f"episodes = {self.episodes!r}: allowed: 1 or more")
+        if self.batch < 1:
+            raise ConfigurationError(f"batch = {self.batch!r}: allowed: 1 or more")
         if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
             text = " ".join(map(str, self.seeds))
             raise ConfigurationError(f"seeds = {text!r}: allowed: one or more numbers from 0, each once")
@@ -188,7 +190,7 @@ class Plan:
             for cell in self.all_cells():
                 for approach in self.approaches:
                     total = self.episodes_of(approach, cell)
-                    batch = 1 if approach.learns or self.one_by_one else BATCH
+                    batch = 1 if approach.learns else self.batch
                     for first in range(0, total, batch):
                         yield Job(approach.name, cell, seed, first, min(batch, total - first))
 

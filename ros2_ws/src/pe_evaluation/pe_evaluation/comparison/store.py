@@ -26,7 +26,7 @@ from pe_core.paths import config_path
 from pe_core.plant import Simulator
 from pe_core.provenance import git_revision
 from pe_evaluation.comparison.maps import Maps
-from pe_evaluation.comparison.plan import REFERENCE_ROBOT, Job, Plan
+from pe_evaluation.comparison.plan import BATCH, REFERENCE_ROBOT, Job, Plan
 from pe_evaluation.metrics import json_safe, write_json
 from pe_safety.disturbance.parameters import load_disturbance
 
@@ -58,9 +58,10 @@ def identity_of_plan(plan: Plan) -> dict[str, Any]:
     files |= {("disturbance", name) for name in safety if load_disturbance(name) is not None}
     files |= {("scenarios", name) for name in plan.tracks.scenarios} | {("training", plan.rewards)}
     described = json_safe(dataclasses.asdict(plan))
-    del described["one_by_one"]
+    # What is usual is not said: it was not, before there was a choice.
+    if plan.batch == BATCH:
+        del described["batch"]
     if plan.robot == REFERENCE_ROBOT:
-        # What is usual is not said: it was not, before there was a choice.
         del described["robot"]
     configuration = {
         f"{kind}/{name}": _digest(read_yaml(config_path(kind, name))) for kind, name in sorted(files)
@@ -92,6 +93,7 @@ class Store:
         self.folder, self.plan, self.simulator = folder, plan, simulator
         found = identity_of_plan(plan)
         if simulator is not None:
+            found["plan"].pop("batch", None)  # always one
             found["configuration"]["simulator"] = _digest(simulator.identity())
             found["configuration_sha256"] = _digest([found["plan"], found["configuration"]])
             found["simulator"] = simulator.identity()
