@@ -11,8 +11,9 @@ import yaml
 
 from pe_core.config import ConfigurationError
 from pe_core.paths import config_path
+from pe_evaluation.comparison.cost import closure, code_lines, resampled_speeds, speed_of, training_of
 from pe_evaluation.comparison.decision import NOBODY, decide, recommend, scores_of, totals_of
-from pe_evaluation.comparison.evidence import Evidence, code_lines, training_of
+from pe_evaluation.comparison.evidence import Evidence
 from pe_evaluation.comparison.rules import CRITERIA, SCALES, load_rules, rules_of
 
 RULES = load_rules()
@@ -145,8 +146,27 @@ def test_bad_rules_are_refused(change: dict[str, Any], words: str) -> None:
 
 
 def test_training_counts_the_part_that_it_started_from() -> None:
-    speed, seconds = training_of({"steps": 100, "wall_s": 10.0, "start": {"steps": 300, "wall_s": 10.0}})
-    assert (speed, seconds) == (20.0, 20.0)
+    found = training_of({"steps": 100, "wall_s": 10.0, "start": {"steps": 300, "wall_s": 10.0}})
+    assert found == (400.0, 20.0)
+
+
+def test_the_speed_of_several_trainings_is_that_of_all_and_resampled_by_training() -> None:
+    trainings = np.array([[400.0, 20.0], [100.0, 30.0]])
+    assert speed_of(trainings) == 10.0
+    assert speed_of(np.zeros((1, 2))) == 0.0
+    drawn = resampled_speeds(trainings, 400)
+    assert set(np.round(drawn, 6)) == {20.0, 10.0, round(100.0 / 30.0, 6)}
+    assert 0.4 < (drawn == 10.0).mean() < 0.6
+    assert (resampled_speeds(trainings[:1], 5) == 20.0).all()
+
+
+def test_the_share_of_first_places_knows_that_trainings_differ() -> None:
+    slow, fast = evidence("ppo", task=0.9), evidence("cbf-beta", task=0.9, training_speed=30_000.0)
+    assert decide([slow, fast], RULES)["matrix"][0]["first_share"] == 1.0
+    unsure = np.where(np.arange(10) < 4, 5_000.0, 30_000.0)
+    fast.drawn["training_speed"] = unsure  # type: ignore[index]
+    found = {row["candidate"]: row["first_share"] for row in decide([slow, fast], RULES)["matrix"]}
+    assert found == {"cbf-beta": 0.6, "ppo": 0.4}
 
 
 def test_code_lines_are_code(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,3 +176,24 @@ def test_code_lines_are_code(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.syspath_prepend(str(tmp_path))
     assert code_lines("some_module_of_test") == 5
     assert code_lines("pe_safety.filter") > 50
+    with pytest.raises(ConfigurationError, match="'pe_safety.nothing' is unknown"):
+        code_lines("pe_safety.nothing")
+
+
+def test_what_modules_import_is_counted_once(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "some_package_of_test"
+    package.mkdir()
+    texts = {
+        "__init__": "", "a": "import math\nfrom some_package_of_test import b\n",
+        "b": "from some_package_of_test.c import X\n", "c": "X = 1\n", "d": "",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = package.name
+    assert closure([f"{name}.a", f"{name}.c"], name) == [f"{name}.a", f"{name}.b", f"{name}.c"]
+
+
+def test_modules_of_the_rules_exist_and_hold_what_they_stand_on() -> None:
+    found = closure(f"pe_safety.{module}" for modules in RULES.modules.values() for module in modules)
+    assert {"pe_safety.lattice", "pe_safety.shares"} <= set(found)

@@ -54,6 +54,10 @@ def test_strata_are_weighted_and_reasons_left_out() -> None:
     assert stratified_mean([first, none], [0.5, 0.5])[0] == pytest.approx(2.0)
     assert math.isnan(stratified_mean([none], [1.0])[0])
     assert np.isnan(resampled_means([none], [1.0], 10)).all()
+    # Without weights every value weighs the same.
+    assert stratified_mean([first, second, none], None)[0] == pytest.approx(14.0 / 3.0)
+    drawn = resampled_means([np.full((300, 1), 1.0), np.full((100, 1), 5.0), none], None, 10)
+    np.testing.assert_allclose(drawn, 2.0)
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (5, 0), (9, 3), (40, 61)])

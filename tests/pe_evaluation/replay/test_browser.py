@@ -22,6 +22,7 @@ from tests.support.browser import browser
 pytestmark = pytest.mark.slow
 ORANGE, BLUE = (0xD5, 0x5E, 0x00), (0x00, 0x72, 0xB2)
 NEAR = 40  # an arrow's edge may lie over the middle of a body
+ROOT = Path(__file__).resolve().parents[3]
 PLAYER = "const player = document.querySelector('.replay').replay; "
 
 
@@ -224,6 +225,39 @@ def test_without_a_program_and_on_paper_there_are_stills(page: Any, tracks: list
     page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert len(stills) == len(tracks)
     assert stills[0].size["width"] > 200
+
+
+def test_four_whole_games_side_by_side(chromium: Any, tmp_path: Path) -> None:
+    """1200 steps, two robots, four approaches: what a comparison shows."""
+    games = [wander(1200, seed=number, name=f"approach {number}") for number in range(4)]
+    (tmp_path / "page.html").write_text(replay_page([Group("four", games)]))
+    size(chromium, 1280)
+    chromium.get_log("browser")
+    chromium.get((tmp_path / "page.html").as_uri())
+    for step in (600, 1200):
+        run(chromium, f"player.seek({step})")
+        for index, track in enumerate(games):
+            if np.abs(track.poses[step, :, :2]).max() < 9.0:
+                assert np.abs(np.array(colour_at(picture(chromium, index), track, step, 0)) - ORANGE).max() < NEAR
+    assert step_of(chromium) == 1200
+    assert chromium.get_log("browser") == []
+
+
+def test_the_committed_comparison_plays_and_asks_nobody(chromium: Any) -> None:
+    size(chromium, 1280)
+    chromium.get_log("browser")
+    chromium.get_log("performance")
+    chromium.get((ROOT / "docs/results/comparison/report.html").as_uri())
+    assert run(chromium, "return player.panels.length") == 4
+    press(chromium, "\ue010")
+    longest = run(chromium, "return Math.max(...player.tracks.map((track) => track.steps))")
+    assert step_of(chromium) == longest > 100
+    images = [picture(chromium, panel) for panel in range(4)]
+    assert all(np.ptp(image.reshape(-1, 3), axis=0).min() > 100 for image in images), "an arena was not drawn"
+    assert chromium.get_log("browser") == []
+    asked = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
+    urls = {event["params"]["request"]["url"] for event in asked if event["method"] == "Network.requestWillBeSent"}
+    assert {url for url in urls if not url.startswith(("file:", "data:"))} == set()
 
 
 def test_two_replays_of_a_page_are_two_players(chromium: Any, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ MEANS = {
     "jerk_omega": "jerk of ω [rad/s³]",
 }
 """Metrics given as the mean over cells with a bootstrap interval, and what a reader calls them."""
+POOLED = ("capture_time_s",)
+"""Those of them that are the mean over all episodes: a cell of one capture says little of times."""
 Value = dict[str, Any]
 NOT_PLAYED = "not played"
 
@@ -69,13 +71,13 @@ def account_of(results: Results, approach: Approach, world: str | None = None) -
 
 
 def mean_of(results: Results, approach: str, metric: str, strata: Sequence[Stratum]) -> Value:
-    """Mean over cells with its interval and the number of episodes that have a value, or the reason why none has."""
+    """Mean over cells (``POOLED``: over all episodes), its interval, and how many have a value; else the reason."""
     values = results.paired([approach], metric, strata)
     count = int(sum(np.isfinite(each).sum() for each in values))
     if not count:
         found = reasons(row[metric] for stratum in strata for row in results.rows(approach, stratum))
         return {"reason": found, "episodes": 0}
-    weights = cell_weights(strata)
+    weights = None if metric in POOLED else cell_weights(strata)
     mean = float(stratified_mean(values, weights)[0])
     bounds = interval(mean, resampled_means(values, weights)[:, 0])
     return {"mean": mean, "low": bounds.low, "high": bounds.high, "episodes": count}

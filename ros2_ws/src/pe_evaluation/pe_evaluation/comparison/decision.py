@@ -3,6 +3,8 @@
     gap = max(0, capture gap, return gap over the size of training's return)
     score of a criterion = linear between its knots;  total = sum of weight x score, in [1, 5]
 
+Replicates draw episodes, and of a policy that was trained several times the trainings whose speed counts.
+
 The rule looks at the gap of one candidate and names what to build.  A candidate with a contact is not acceptable; in
 its place comes the best of the matrix that had none.  The matrix is a second opinion.
 """
@@ -42,7 +44,7 @@ def scores_of(evidence: Sequence[Evidence], rules: Rules, drawn: bool = False) -
             "gap": rules.score("gap", gap_size(numbers)),
             "violations": rules.score("violations", numbers["violations"]),
             "task": rules.score("task", numbers["task"]),
-            "training_speed": rules.score("training_speed", each.numbers["training_speed"]),
+            "training_speed": rules.score("training_speed", numbers["training_speed"]),
             "complexity": simple,
         }
         out[each.name] = {key: np.broadcast_to(np.atleast_1d(value), (n,)) for key, value in found.items()}

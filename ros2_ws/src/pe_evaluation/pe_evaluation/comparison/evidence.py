@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import io
-import tokenize
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_core.bundle import load_bundle
 from pe_core.config import ConfigurationError
+from pe_evaluation.comparison.cost import closure, code_lines, resampled_speeds, speed_of, trainings_of
 from pe_evaluation.comparison.inference import RESAMPLES, resampled_means, stratified_mean
 from pe_evaluation.comparison.plan import GapDefinition, Plan
 from pe_evaluation.comparison.results import Results, cell_weights, number, reasons
@@ -23,7 +19,9 @@ from pe_evaluation.comparison.rules import Rules
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evidence:
-    """Of one candidate; ``drawn``: replicates (R,) of ``capture_gap``, ``return_gap``, ``violations``, ``task``."""
+    """Of one candidate; ``drawn``: replicates (R,) of ``capture_gap``, ``return_gap``, ``violations``, ``task``, and of
+    ``training_speed``, for which trainings are drawn.
+    """
 
     name: str
     title: str
@@ -67,10 +65,9 @@ def evidence_of(results: Results, gap: GapDefinition, rules: Rules, rivals: Sequ
     unfit = unfit_bundles(results.plan, gap)
     if unfit:
         return unfit
-    for role in ("trained", "deployed"):
-        approach = results.plan.approach(getattr(gap, role))
-        provenance = load_bundle(approach.bundle, role="pursuer").schema.provenance
-        numbers["training_speed"], numbers["training_s"] = training_of(provenance)
+    trainings = trainings_of(results.plan.approach(gap.deployed).bundles)
+    numbers["training_speed"], numbers["training_s"] = speed_of(trainings), float(trainings[:, 1].mean())
+    drawn["training_speed"] = resampled_speeds(trainings, len(drawn["task"]))
     rows = results.all_rows(gap.deployed)
     times = np.array([[number(row["policy_us"]), number(row["filter_us"])] for row in rows]).sum(axis=1)
     if not np.isfinite(times).any():
@@ -78,14 +75,15 @@ def evidence_of(results: Results, gap: GapDefinition, rules: Rules, rivals: Sequ
         return f"the time of its control step is unknown ({lacking})"
     numbers["step_us"], numbers["step_us_p95"] = map(float, np.nanquantile(times, [0.5, 0.95]))
     modules = [*rules.modules.get("all", ()), *rules.modules.get(gap.name, ())]
-    numbers["code_lines"] = float(sum(code_lines(f"pe_safety.{module}") for module in modules))
+    counted = closure(f"pe_safety.{module}" for module in modules)
+    numbers["code_lines"] = float(sum(map(code_lines, counted)))
     sources = {
         "title": results.plan.approach(gap.deployed).title,
         "gap": f"episodes of {gap.trained} and {gap.deployed}",
         "violations": f"episodes of {gap.deployed}, all worlds",
         "task": f"{sum(map(len, captured)):,} episodes that all candidates have played",
-        "training_speed": "provenance in the policy's bundle.json",
-        "complexity": f"{len(modules)} modules of pe_safety; times of {gap.deployed} at batch one",
+        "training_speed": f"provenance in bundle.json of {_count(len(trainings), 'training')}",
+        "complexity": f"{len(counted)} modules of pe_safety; times of {gap.deployed} at batch one",
     }
     return Evidence(gap.name, gap.title, gap.deployed, numbers, drawn, sources)
 
@@ -114,35 +112,8 @@ def unfit_bundles(plan: Plan, gap: GapDefinition) -> str:
     return ""
 
 
-def training_of(provenance: Mapping[str, Any]) -> tuple[float, float]:
-    """Environment steps a second, and seconds, of a whole training: the part that it started from included."""
-    parts = [provenance, provenance.get("start") or {}]
-    steps = sum(float(part.get("steps", 0.0)) for part in parts)
-    seconds = sum(float(part.get("wall_s", 0.0)) for part in parts)
-    return (steps / seconds if seconds > 0.0 else 0.0), seconds
-
-
-def code_lines(module: str) -> int:
-    """Lines of a module that hold code: neither blank nor comment nor docstring."""
-    found = importlib.util.find_spec(module)
-    if found is None or found.origin is None:
-        return 0
-    text = Path(found.origin).read_text(encoding="utf-8")
-    lines: set[int] = set()
-    skipped = {
-        tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
-        tokenize.ENDMARKER,
-    }  # fmt: skip
-    begins = True
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.STRING and begins:
-            continue
-        if token.type not in skipped:
-            lines.update(range(token.start[0], token.end[0] + 1))
-            begins = False
-        elif token.type in (tokenize.NEWLINE, tokenize.INDENT):
-            begins = True
-    return len(lines)
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
 
 
 def replicates(evidence: Sequence[Evidence]) -> int:

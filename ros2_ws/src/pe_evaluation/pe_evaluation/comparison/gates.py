@@ -90,7 +90,7 @@ def _trained(
         bundle = load_bundle(results.plan.approach(each.deployed).bundle, role="pursuer")
         said = bundle.schema.provenance
         speed, seconds = each.numbers["training_speed"], each.numbers["training_s"]
-        text = f"{each.title}: {said.get('command', 'no command')}; {seconds:,.0f} s at {speed:,.0f} steps/s in all"
+        text = f"{each.title}: {said.get('command', 'no command')}; {seconds:,.0f} s a training, {speed:,.0f} steps/s"
         checks.append((text, seconds > 0.0 and "command" in said))
         for stratum in results.strata([each.deployed]):
             cell, _ = stratum
@@ -155,9 +155,10 @@ def _gaps(gaps: Sequence[Mapping[str, Any]], limits: GateLimits) -> list[Check]:
         if found["episodes"] < PAIRS_LEAST:
             checks.append((f"{gap['title']}: {found['episodes']} pairs, at least {PAIRS_LEAST} wanted", False))
         if gap["name"] == "barriernet":
-            text = f"BarrierNet's gap is {100 * found['gap']:+.2f} points, less than "
-            text += f"{100 * limits.barriernet_gap_most:g} wanted"
-            checks.append((text, found["gap"] < limits.barriernet_gap_most))
+            most, lost = limits.barriernet_gap_most, gap["return_relative"]["gap"]
+            text = f"BarrierNet, deployed, loses {100 * found['gap']:+.2f} points of its captures and "
+            text += f"{100 * lost:+.2f} % of its return, less than {100 * most:g} wanted"
+            checks.append((text, max(found["gap"], lost) < most))
     return checks
 
 
@@ -179,6 +180,12 @@ def _supported(
     ]
     tested = [row for row in pairs if "p_holm" in row]
     found = sum(row["significant"] for row in tested)
+    captured = {each.name: each.numbers["task"] for each in evidence}
+    if {"barriernet", "cbf-beta"} <= set(captured):
+        apart = abs(captured["barriernet"] - captured["cbf-beta"])
+        text = f"BarrierNet and CBF-Beta capture {100 * apart:.1f} points apart, within "
+        text += f"{100 * limits.capture_difference_most:g} wanted"
+        checks.append((text, apart <= limits.capture_difference_most))
     checks.append(
         (f"{len(tested)} tests of pairs were made, {found} find a difference after Holm", bool(tested))
     )

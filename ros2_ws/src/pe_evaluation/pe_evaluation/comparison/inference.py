@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,22 +37,24 @@ class Interval(NamedTuple):
 
 
 def resampled_means(
-    strata: Sequence[NDArray[np.float64]], weights: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
+    strata: Sequence[NDArray[np.float64]], weights: ArrayLike | None, resamples: int = RESAMPLES, seed: int = 0
 ) -> NDArray[np.float64]:
     """Bootstrap replicates (resamples, k) of sum_s w_s mean_s of values (n_s, k); NaN counts as not there.
 
-    A stratum whose resample holds no value at all leaves its weight to the others.
+    A stratum whose resample holds no value at all leaves its weight to the others.  ``weights`` None: every value
+    weighs the same, the mean of them all.
     """
     k = strata[0].shape[1]
     total, weight = np.zeros((resamples, k)), np.zeros((resamples, k))
-    for number, (values, share) in enumerate(zip(strata, np.asarray(weights, dtype=np.float64), strict=True)):
+    for number, (values, share) in enumerate(zip(strata, _shares(strata, weights), strict=True)):
         known = np.isfinite(values)
         counts = _counts(seed, number, len(values), resamples)
         used = counts @ known
         with np.errstate(invalid="ignore", divide="ignore"):
             means = (counts @ np.where(known, values, 0.0)) / used
-        total += np.where(used > 0.0, share * means, 0.0)
-        weight += np.where(used > 0.0, share, 0.0)
+        own = used if share is None else share
+        total += np.where(used > 0.0, own * means, 0.0)
+        weight += np.where(used > 0.0, own, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return total / weight
 
@@ -64,18 +66,23 @@ def _counts(seed: int, stratum: int, n: int, resamples: int) -> NDArray[np.float
     return random.multinomial(n, np.full(n, 1.0 / n), resamples).astype(np.float32)
 
 
-def stratified_mean(strata: Sequence[NDArray[np.float64]], weights: ArrayLike) -> NDArray[np.float64]:
+def stratified_mean(strata: Sequence[NDArray[np.float64]], weights: ArrayLike | None) -> NDArray[np.float64]:
     """sum_s w_s mean_s (k,) of values (n_s, k); as :func:`resampled_means` without resampling."""
     k = strata[0].shape[1]
     total, weight = np.zeros(k), np.zeros(k)
-    for values, share in zip(strata, np.asarray(weights, dtype=np.float64), strict=True):
+    for values, share in zip(strata, _shares(strata, weights), strict=True):
         known = np.isfinite(values)
         used = known.sum(axis=0)
         means = np.where(known, values, 0.0).sum(axis=0) / np.maximum(used, 1)
-        total += np.where(used > 0, share * means, 0.0)
-        weight += np.where(used > 0, share, 0.0)
+        own = used if share is None else share
+        total += np.where(used > 0, own * means, 0.0)
+        weight += np.where(used > 0, own, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return total / weight
+
+
+def _shares(strata: Sequence[Any], weights: ArrayLike | None) -> Sequence[Any]:
+    return [None] * len(strata) if weights is None else list(np.asarray(weights, dtype=np.float64))
 
 
 def interval(value: float, replicates: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:

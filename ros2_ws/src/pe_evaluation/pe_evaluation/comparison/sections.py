@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pe_evaluation.comparison.closing_sections import identity_section, limits_section, main_world
 from pe_evaluation.comparison.document import Section, Table, table
 from pe_evaluation.comparison.plan import RANDOMISED, RECORDED
-from pe_evaluation.comparison.recorded_sections import bags_section, captures_of, notes_of_recording
+from pe_evaluation.comparison.recorded_sections import bags_section, captures_of
 from pe_evaluation.comparison.rules import CRITERIA
 from pe_evaluation.comparison.tested import NO_GAP
 from pe_evaluation.comparison.words import (
@@ -57,8 +58,8 @@ def sections_of(summary: Summary) -> list[Section]:
         _sensitivity(summary),
         _pairs(summary),
         _gates(summary),
-        _limits(summary),
-        _identity(summary),
+        limits_section(summary),
+        identity_section(summary),
     ]
 
 
@@ -92,8 +93,8 @@ def _approaches(summary: Summary) -> Section:
     )
     blocks: list[str | Table] = [
         "Mean over the cells (evader and speed ratio), every cell the same weight, with bootstrap intervals, 95 %; "
-        f"{same}. Contacts: episodes in which a body touches anything, with the one-sided "
-        "bound (Clopper-Pearson, 95 %) of their share. Margins are the pursuer's body's."
+        f"{same}. The time of captures is the mean over all of them. Contacts: episodes in which a body touches "
+        "anything, with the one-sided bound (Clopper-Pearson, 95 %) of their share. Margins are the pursuer's body's."
     ]
     head = (
         "approach", "episodes", "captured", "time of captures", "return", "contacts", "least margin",
@@ -124,15 +125,12 @@ def _approaches(summary: Summary) -> Section:
     return Section("Approaches: the task, and safety", tuple(blocks))
 
 
-def main_world(summary: Summary) -> str:
-    """The world that approaches are compared in."""
-    return str(summary["identity"]["plan"]["cells"][0]["world"])
-
-
 def _contacts(row: Mapping[str, Any]) -> str:
     if isinstance(row["violating_episodes"], str):
         return str(row["violating_episodes"])
-    found = f"{row['violating_episodes']} (≤ {percent(row['violation_upper'], 3)})"
+    count = row["violating_episodes"]
+    share = f", {percent(count / row['contact_episodes'])}" if count else ""
+    found = f"{count}{share} (≤ {percent(row['violation_upper'], 3)})"
     return found + among(row, "contact_episodes")
 
 
@@ -392,7 +390,9 @@ def _pairs(summary: Summary) -> Section:
     note = (
         "In the episodes that both have played; times where both captured. p: McNemar's exact test for captures, "
         "Wilcoxon's signed ranks else; Holm's correction over all rows, * below 5 %. Effect: Cohen's h or d, Cliff's "
-        "δ. Welch's t takes the two as independent, over episodes and over the means of seeds."
+        "δ. Every pair weighs the same. Signed ranks and δ look at ranks, differences, h and d at means: few large "
+        "differences against many small ones give them other signs. Welch's t takes the two as independent, over "
+        "episodes and over the means of seeds; its p are not corrected."
     )
     cells = [row for row in summary["cell_pairs"] if row.get("significant")]
     tested = len(summary["cell_pairs"])
@@ -441,43 +441,6 @@ def _gates(summary: Summary) -> Section:
             table(("gate", "result", "evidence"), checks, numbers=False),
         ),
     )
-
-
-def _limits(summary: Summary) -> Section:
-    if main_world(summary) == RECORDED:
-        lines = [*notes_of_recording(summary), *summary["notes"]]
-    else:
-        filtered = "Evaders are filtered in every episode, the same for all approaches."
-        lines = [_trainings(summary), filtered, *summary["notes"]]
-    return Section("What this does not show", tuple(lines))
-
-
-def _trainings(summary: Summary) -> str:
-    """What the seeds vary: starts alone, or the training too."""
-    approaches = summary["identity"]["plan"]["approaches"]
-    several = [each["title"] for each in approaches if each["other_seeds"]]
-    text = (
-        "The policy of an approach comes from one training: intervals and tests speak of episodes and starts, not of "
-        "what another training seed would have learned."
-    )
-    if not several:
-        return text
-    return f"{text} Another training for each seed was played by: {', '.join(several)}."
-
-
-def _identity(summary: Summary) -> Section:
-    identity = summary["identity"]
-    plan = identity["plan"]
-    rows = [
-        ("revision", ", ".join(identity["git_revisions"])),
-        ("configuration", identity["configuration_sha256"]),
-        ("plan", f"{plan['name']}: {plan['description']}"),
-        ("episodes of a cell and seed", f"at most {plan['episodes']}" if "bags" in summary else str(plan["episodes"])),
-        ("seeds", " ".join(map(str, plan["seeds"]))),
-        *((f"bundle of {name}", digest) for name, digest in identity["bundles"].items()),
-        *((f"config/{name}", digest) for name, digest in identity["configuration"].items()),
-    ]
-    return Section("What ran", (table(("what", "which"), rows, numbers=False),))
 
 
 def _name(key: str) -> str:

@@ -1,8 +1,9 @@
 """What is tested against what: pairs of approaches in the same episodes, and the gap from training to deployment.
 
 Capture is tested by McNemar's exact test, returns and times of capture (where both captured) by signed ranks; Welch's
-t beside, over episodes and over seeds, takes the two as independent.  Holm's correction covers all pairs and these
-three metrics as one family, and captures by cell as another.
+t beside, over episodes and over seeds, takes the two as independent.  All of them, the difference and its interval
+weigh every pair the same: a cell in which both seldom captured holds few pairs of times, and counts as little.
+Holm's correction covers all pairs and these three metrics as one family, and captures by cell as another.
 """
 
 from __future__ import annotations
@@ -83,15 +84,12 @@ def compare(
     kept = [(stratum, values) for stratum, values in zip(strata, by_stratum, strict=True) if len(values)]
     if not kept:
         return {"pairs": 0, "reason": NO_PAIRS}
-    weights = cell_weights([stratum for stratum, _ in kept])
     differences = [values[:, :1] - values[:, 1:] for _, values in kept]
     values = np.concatenate([values for _, values in kept])
-    found = interval(
-        float(stratified_mean(differences, weights)[0]), resampled_means(differences, weights)[:, 0]
-    )
+    found = interval(float(stratified_mean(differences, None)[0]), resampled_means(differences, None)[:, 0])
     row: dict[str, Any] = {
         "pairs": len(values),
-        "means": [float(value) for value in stratified_mean([values for _, values in kept], weights)],
+        "means": [float(value) for value in values.mean(axis=0)],
         "difference": found.value,
         "low": found.low,
         "high": found.high,
@@ -178,8 +176,7 @@ def _welch_seeds(kept: Sequence[tuple[Stratum, NDArray[np.float64]]]) -> dict[st
         return {"reason": FEW_SEEDS}
     means = []
     for seed in seeds:
-        own = [(stratum, values) for stratum, values in kept if stratum[1] == seed]
-        means.append(stratified_mean([values for _, values in own], cell_weights([s for s, _ in own])))
+        means.append(stratified_mean([values for stratum, values in kept if stratum[1] == seed], None))
     by_seed = np.array(means)
     return _welch(by_seed[:, 0], by_seed[:, 1]) | {"means": by_seed.tolist()}
 

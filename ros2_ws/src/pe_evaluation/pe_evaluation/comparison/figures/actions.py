@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from pe_evaluation.comparison.figures.look import (
@@ -90,7 +91,7 @@ def smoothness_figure(material: Material, world: str) -> Figure:
     with rc_context(PRINT):
         figure = Figure(figsize=(WIDTH, height))
         for k, (key, title, label) in enumerate(panels):
-            axes = figure.add_axes((0.245 + 0.257 * k, 0.40 / height, 0.228, (height - 0.62) / height))
+            axes = figure.add_axes((0.245 + 0.248 * k, 0.40 / height, 0.219, (height - 0.62) / height))
             axes.set_title(title)
             title_rows(axes, looks)
             axes.tick_params(labelleft=k == 0)
@@ -126,6 +127,8 @@ def _draw_boxes(axes: Axes, looks: list[Look], found: dict[str, tuple[NDArray[np
                 bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.3},
             )  # fmt: skip
     axes.set_xscale("log")
+    # Few enough to stand side by side.
+    axes.xaxis.set_major_locator(LogLocator(numticks=4))
     plain_log(axes.xaxis)
     if np.isfinite(low):
         high = max(high, 1.05 * low)

@@ -126,7 +126,10 @@ def bare(axes: Axes, reason: str) -> None:
 
 def plain_log(axis: Axis, percent: bool = False) -> None:
     """Numbers without exponents on a logarithmic axis: a raised exponent would be too small to read in print."""
-    show = (lambda x, _: f"{100.0 * x:g} %") if percent else (lambda x, _: f"{x:g}")
+    def show(x: float, _: object) -> str:
+        plain = f"{100.0 * x if percent else x:.9f}".rstrip("0").rstrip(".")
+        return f"{plain} %" if percent else plain
+
     axis.set_major_formatter(FuncFormatter(show))
     axis.set_minor_formatter(NullFormatter())
 

@@ -110,10 +110,10 @@ def _draw_samples(axes: Axes, material: Material, world: str, looks: list[Look])
 
 def least_map_figure(material: Material, world: str) -> Figure:
     """Where in the arena the pursuer's body came nearest to something: least margin [m]; contact is red."""
-    half = 0.1 * _half_side(material)
+    near = 0.03 * _half_side(material)
     return _maps_figure(
         material, world, lambda found: (np.where(np.isfinite(found[LEAST]), found[LEAST], np.nan), ""),
-        margin_map(), Normalize(0.0, half), "least body margin [m]", "both",
+        margin_map(), Normalize(0.0, near), "least body margin [m]", "both",
     )  # fmt: skip
 
 

@@ -221,6 +221,8 @@ def exploit_figure(material: Material, known: Mapping[str, Mapping[str, Any]]) -
     note = f"No best response has been trained against {', '.join(others)} (./pe exploit NAME)." if others else ""
     count = max(len(shown), 1)
     most = max((len(_own(known[bundle])) for bundle in shown), default=3)
+    # One scale for all.
+    lowest = min((100.0 * each["capture_rate"] for bundle in shown for each in _own(known[bundle])), default=0.0)
     height = 0.24 + 0.20 * most + 0.38 + (0.22 if note else 0.0)
     bottom = (0.36 + (0.22 if note else 0.0)) / height
     with rc_context(PRINT):
@@ -229,7 +231,7 @@ def exploit_figure(material: Material, known: Mapping[str, Mapping[str, Any]]) -
             place = (0.125 + k * 0.98 / count, bottom, 0.98 / count - 0.145, 0.20 * most / height)
             axes = figure.add_axes(place)
             if bundle:
-                _draw_exploit(axes, known[bundle], material.named_by(bundle))
+                _draw_exploit(axes, known[bundle], material.named_by(bundle), lowest)
             else:
                 bare(axes, note or "no policy was played")
         if shown and note:
@@ -241,7 +243,7 @@ def _own(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [meeting for meeting in found["meetings"] if meeting["pursuer"] == found["policy"]]
 
 
-def _draw_exploit(axes: Axes, found: Mapping[str, Any], look: Look) -> None:
+def _draw_exploit(axes: Axes, found: Mapping[str, Any], look: Look, lowest: float) -> None:
     episodes = int(found["episodes"])
     own = _own(found)
     for row, meeting in enumerate(own):
@@ -255,7 +257,7 @@ def _draw_exploit(axes: Axes, found: Mapping[str, Any], look: Look) -> None:
         )  # fmt: skip
         beside = (100 * low, -5.0, "right") if rate > 0.95 else (100 * high, 5.0, "left")
         axes.annotate(
-            f"{100 * rate:.1f} %", (beside[0], row), (beside[1], 0.0), textcoords="offset points", ha=beside[2],
+            f"{100 * rate:.2f} %", (beside[0], row), (beside[1], 0.0), textcoords="offset points", ha=beside[2],
             va="center", fontsize=SMALL, bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 0.4},
         )  # fmt: skip
     axes.set_yticks(
@@ -265,6 +267,5 @@ def _draw_exploit(axes: Axes, found: Mapping[str, Any], look: Look) -> None:
     axes.set_ylim(len(own) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.set_xlabel(f"captured [%], {episodes:,} episodes")
-    axes.set_title(f"{found['policy']}: gap {100 * found['gap']:.1f} points")
-    lowest = min(100.0 * meeting["capture_rate"] for meeting in own)
+    axes.set_title(f"{found['policy']}: gap {100 * found['gap']:.2f} points")
     axes.set_xlim(max(lowest - 0.35 * (100.0 - lowest) - 1.0, -1.0), 100.5)
