@@ -1,14 +1,14 @@
 """A chase in Gazebo Harmonic, through ros_gz: Gazebo's robots are two robots under a tracker (docs/gazebo.md).
 
 ``ros2 launch pe_bringup gazebo_harmonic.launch.py robot:=turtlebot3_burger``.  Nothing moves before both are armed:
-``./pe robot arm``.  Written by the documentation of gz-sim 8 and ros_gz; it has not been run.
+``./pe robot arm pursuer evader``.  Written by the documentation of gz-sim 8 and ros_gz; it has not been run.
 """
 
 from pathlib import Path
 
 from pe_gazebo import harmonic
 from pe_gazebo.harmonic_run import HarmonicArguments as ARGUMENTS
-from pe_gazebo.harmonic_run import records, write_files
+from pe_gazebo.harmonic_run import records, server_words, write_files
 from pe_nodes import launch_actions, launch_arguments
 
 __all__ = ["ARGUMENTS", "generate_launch_description", "records"]
@@ -35,12 +35,10 @@ def _simulator(context):
     # Beside the bag: the directory was prepared by the action before.
     files = write_files(arguments, Path(arguments.out).expanduser().resolve() / "gazebo")
     server = Path(get_package_share_directory("ros_gz_sim")) / "launch" / "gz_sim.launch.py"
-    # -r: run at once, -s: the server without a window.
-    words = f"-r {'' if arguments.gui else '-s '}{files.world}"
     actions = [
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(str(server)),
-            launch_arguments={"gz_args": words, "on_exit_shutdown": "true"}.items(),
+            launch_arguments={"gz_args": server_words(arguments, files.world), "on_exit_shutdown": "true"}.items(),
         ),
         Node(
             package="ros_gz_bridge",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -16,7 +17,7 @@ from pe_core.robot import load_robot
 from pe_core.roles import ROLES
 from pe_gazebo import harmonic
 from pe_gazebo.body import body_of, wheel_track
-from pe_gazebo.harmonic_run import HarmonicArguments, layout, records, write_files
+from pe_gazebo.harmonic_run import HarmonicArguments, layout, records, server_words, write_files
 from pe_gazebo.lidar import Lidar
 from pe_gazebo.physics import load_physics
 from pe_nodes import launch_arguments, process_launch
@@ -80,6 +81,30 @@ def test_systems_and_their_parameters_are_those_of_gz_sim() -> None:
         name, parameters = SYSTEMS[str(plugin.get("filename"))]
         assert plugin.get("name") == name
         assert {child.tag for child in plugin} <= set(parameters), name
+
+
+def test_the_models_own_pose_is_published_by_every_gz_sim_8() -> None:
+    """Before 8.8 PosePublisher sends it only where poses of nested models are asked for, too."""
+    poses = model().find("model/plugin[@filename='gz-sim-pose-publisher-system']")
+    assert poses is not None
+    asked = {child.tag: child.text for child in poses}
+    assert asked["publish_model_pose"] == asked["publish_nested_model_pose"] == "true"
+    assert asked["publish_link_pose"] == "false" and not model().findall("model/model")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, ["-r"]),
+        ({"lidar": "true"}, ["-r"]),
+        ({"gui": "false"}, ["-r", "-s"]),
+        ({"gui": "false", "lidar": "true"}, ["-r", "-s", "--headless-rendering"]),
+    ],
+)
+def test_the_server_renders_without_a_screen_only_for_lidars(given: dict[str, str], words: list[str]) -> None:
+    """As a shell splits it, for which gz_args is meant."""
+    world = Path("/runs/my chase (2)/world.sdf")
+    assert shlex.split(server_words(arguments(**given), world)) == [*words, str(world)]
 
 
 def test_only_a_world_with_lidars_renders() -> None:

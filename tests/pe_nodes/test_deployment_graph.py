@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -60,6 +61,32 @@ def test_frames_are_prefixed_or_tf_is(words, odom, tf):
 
 
 @pytest.mark.parametrize(
+    ("words", "frame"),
+    [
+        (("robot:=turtlebot3_burger",), "pursuer/base_footprint"),
+        (("robot:=turtlebot3_waffle", "frames:=plain"), "base_footprint"),
+        (("robot:=turtlebot4",), "base_link"),
+        (("robot:=turtlebot3_burger", "base_frame:=base_link", "namespace:=tb1"), "tb1/base_link"),
+    ],
+)
+def test_the_body_s_frame_is_the_driver_s(words, frame):
+    nodes = robot(*words)
+    assert {nodes[name].parameters["base_frame"] for name in ("state_estimator", "policy", "safety", "watchdog")} == {
+        frame
+    }
+    other = robot(*words, "estimator:=robot_localization")["state_estimator"]
+    assert other.parameters["base_link_frame"] == frame
+
+
+@pytest.mark.parametrize("profile", ["turtlebot3_burger", "turtlebot3_waffle", "turtlebot4"])
+def test_an_emulated_robot_has_the_frames_that_its_nodes_expect(profile):
+    (emulated,) = emulated_records(launch_arguments.parse((f"robot:={profile}",), EmulatedArguments))
+    estimator = robot(f"robot:={profile}")["state_estimator"]
+    for name in ("odom_frame", "base_frame"):
+        assert emulated.parameters[name] == estimator.parameters[name]
+
+
+@pytest.mark.parametrize(
     ("localisation", "topic", "stamped"),
     [("amcl", "amcl_pose", False), ("mocap", "mocap/pose", True), ("apriltag", "apriltag/pose", True)],
 )
@@ -77,7 +104,33 @@ def test_a_driver_that_cannot_be_remapped_is_reached_by_cmd_vel():
     assert nodes["safety"].remappings["cmd_vel"] == "cmd_vel_safe"
     assert nodes["watchdog"].remappings == {"cmd_vel": "cmd_vel_safe", "driver/cmd_vel": "cmd_vel"}
     assert nodes["watchdog"].parameters["stamped_output"] is False
-    assert not [t for t in nodes["evaluation_recorder"].parameters["topics"] if "driver/cmd_vel" in t]
+
+
+@pytest.mark.parametrize("records", [robot, arena])
+@pytest.mark.parametrize(
+    ("driver_topic", "said", "driven"),
+    [
+        ("driver/cmd_vel", "cmd_vel", "driver/cmd_vel"),
+        ("cmd_vel", "cmd_vel_safe", "cmd_vel"),
+        ("base/cmd_vel", "cmd_vel", "base/cmd_vel"),
+    ],
+)
+@pytest.mark.parametrize("namespace", ["pursuer", "tb1"])
+def test_a_bag_has_the_safety_node_s_command_and_the_driver_s_under_their_own_names(
+    records, driver_topic, said, driven, namespace
+):
+    key = "namespace" if records is robot else "pursuer_namespace"
+    recorder = records(f"driver_topic:={driver_topic}", f"{key}:={namespace}")["evaluation_recorder"]
+    topics = [entry.split()[0] for entry in recorder.parameters["topics"]]
+    for recorded, heard in (("cmd_vel", said), ("driver/cmd_vel", driven)):
+        name = f"/pursuer/{recorded}"
+        assert topics.count(name) == 1
+        assert recorder.remappings.get(name, name) == f"/{namespace}/{heard}"
+
+
+def test_without_a_watchdog_a_bag_has_one_command():
+    topics = robot("driver_topic:=cmd_vel", "watchdog:=false")["evaluation_recorder"].parameters["topics"]
+    assert [entry.split()[0] for entry in topics if "cmd_vel " in entry] == ["/pursuer/cmd_vel"]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +144,7 @@ def test_a_driver_that_cannot_be_remapped_is_reached_by_cmd_vel():
         ("arena:=turtlebot3 robot:=turtlebot4", "capture_radius"),
         ("estimator:=robot_localization localisation:=mocap", "allowed: odom, amcl"),
         ("watchdog:=false driver_topic:=base/cmd_vel", "without a watchdog nobody relays"),
+        ("base_frame:=/", "base_frame = '/': allowed: a name"),
         ("stop_timeout:=-1", "allowed: [0, 10] s"),
         ("lokalisation:=odom", "known: role, namespace"),
     ],
@@ -152,6 +206,7 @@ def test_an_emulated_robot_stands_on_its_start_and_speaks_as_its_base():
     words = ("role:=evader", "robot:=turtlebot4", "scenario:=checks/wall")
     (record,) = emulated_records(launch_arguments.parse(words, EmulatedArguments))
     assert record.parameters["device"] == "create3" and record.parameters["odom_frame"] == "odom"
+    assert record.parameters["base_frame"] == "base_link"
     assert record.parameters["x"] == pytest.approx(-1.2 * 3.0 / 2.2)
     assert record.parameters["heading"] == pytest.approx(3.14159, abs=1e-4)
     assert record.remappings == {"cmd_vel": "driver/cmd_vel", "/tf": "tf"}
@@ -161,6 +216,14 @@ def test_an_emulated_robot_stands_on_its_start_and_speaks_as_its_base():
 def test_every_argument_is_explained(kind):
     for name, _, allowed, text in launch_arguments.table(kind):
         assert allowed and text, name
+
+
+def test_the_guide_names_everything_that_robots_and_referee_must_be_told_alike():
+    robots, referee = ({field.name for field in dataclasses.fields(kind)} for kind in (RobotArguments, ArenaArguments))
+    own = {"record", "out", "bag_size", "log_level"}
+    text = (share_directory() / "docs" / "deployment.md").read_text()
+    said = text[text.index("What both launch files take") :].split("\n\n")[0]
+    assert [name for name in sorted(robots & referee - own) if f"`{name}:=`" not in said] == []
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from dockerfile_parse import DockerfileParser
 
+from pe_nodes import launch_arguments
+from pe_nodes.deployment_arguments import RobotArguments
 from tests.repository.sources import REPOSITORY
 from tests.support.command_checks import compose, fault, stages
 from tests.support.shown_commands import in_script
@@ -86,11 +88,33 @@ def test_everything_copied_is_there_and_not_ignored() -> None:
 @pytest.mark.parametrize(
     ("path", "out"),
     [(".git/config", True), ("cli/pe_cli/__pycache__/app.pyc", True), ("out/bag/x.mcap", True),
-     ("ros2_ws/build/x", True), ("docker/.env", True),
+     ("ros2_ws/build/x", True), ("docker/.env", True), (".gazebo/usr/bin/gzserver", True), (".gazebo.part/x", True),
+     (".github/workflows/ci.yml", False), (".ci/run", False), ("tests/repository/test_workflow.py", False),
      ("ros2_ws/src/pe_core/setup.py", False), ("docs/bags.md", False)],
 )  # fmt: skip
 def test_what_the_context_leaves_out(path: str, out: bool) -> None:
     assert ignored(path) is out
+
+
+def test_what_git_ignores_the_context_leaves_out() -> None:
+    if not (REPOSITORY / ".gitignore").exists():
+        pytest.skip("not a git checkout (an unpacked source distribution)")
+    lines = (REPOSITORY / ".gitignore").read_text().splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    assert len(patterns) > 10 and not [pattern for pattern in patterns if pattern.startswith("!")]
+    # A folder, a name anywhere, a pattern: one path of each.
+    paths = [re.sub(r"\[.*?\]", "c", pattern.strip("/")).replace("*", "part") for pattern in patterns]
+    kept = [pattern for pattern, path in zip(patterns, paths, strict=True) if not ignored(path)]
+    assert not kept, ", ".join(kept)
+
+
+def test_the_suite_finds_in_the_context_what_it_reads() -> None:
+    """Whatever is tracked is in it: the tests of the image read workflow, manifests and documents."""
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("not a git checkout (an unpacked source distribution)")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True, text=True)
+    lost = [name for name in filter(None, listed.stdout.split("\0")) if ignored(name)]
+    assert not lost, ", ".join(lost)
 
 
 def test_stages_are_copied_from_only_after_they_are_built() -> None:
@@ -135,6 +159,30 @@ def test_command_of_a_service_is_one_that_runs(service: str) -> None:
     words = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", word) for word in compose()["services"][service]["command"]]
     (shown,) = in_script(shlex.join(words), service)
     assert fault(shown) is None
+
+
+def test_every_service_writes_into_a_folder_of_its_own() -> None:
+    services = compose()["services"]
+    outs = {name: [word for word in services[name]["command"] if word.startswith("out:=")] for name in services}
+    assert outs == {name: [f"out:=/out/{name}"] for name in services}
+
+
+def test_a_robot_in_a_container_is_told_what_its_driver_needs() -> None:
+    """Named by a variable, and without one as the launch file has it."""
+    words = dict(word.split(":=", 1) for word in compose()["services"]["robot"]["command"] if ":=" in word)
+    defaults = {row[0]: row[1] for row in launch_arguments.table(RobotArguments)}
+    variables = {"role": "PE_ROLE", "robot": "PE_ROBOT", "localisation": "PE_LOCALISATION", "policy": "PE_POLICY",
+                 "driver_topic": "PE_DRIVER_TOPIC", "stamped_cmd_vel": "PE_STAMPED"}  # fmt: skip
+    for name, variable in variables.items():
+        assert words[name] == f"${{{variable}:-{defaults[name]}}}"
+
+
+@pytest.mark.parametrize("service", sorted(compose()["services"]))
+def test_variables_of_a_service_are_documented(service: str) -> None:
+    used = set(re.findall(r"\$\{(PE_\w+):-", " ".join(compose()["services"][service]["command"])))
+    lines = (DOCKER.parent / "docs" / "docker.md").read_text().splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| `{service}` |") and "PE_" in line]
+    assert used <= set(re.findall(r"`(PE_\w+)`", row))
 
 
 def test_commands_in_the_image_are_ones_that_run() -> None:

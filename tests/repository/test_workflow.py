@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -47,6 +48,25 @@ def test_folders_that_steps_work_in_are_there() -> None:
 def test_the_suite_is_the_one_of_any_other_machine() -> None:
     """What CI runs and what a person runs are one script."""
     assert any(step.get("run") == "bash .ci/run" for step in jobs()["suite"]["steps"])
+
+
+def test_what_the_suite_downloads_is_kept_between_runs() -> None:
+    """Packages of pip and the folder of Gazebo, until what pins them changes; restored before anything is fetched."""
+    job = jobs()["suite"]
+    cache = job["env"]["XDG_CACHE_HOME"]
+    assert "/pursuit-evasion/gazebo}" in (REPOSITORY / ".ci" / "run").read_text()
+    kept = {}
+    for number, step in enumerate(job["steps"]):
+        if step.get("uses", "").startswith("actions/cache@"):
+            kept[step["with"]["path"].replace("${{ env.XDG_CACHE_HOME }}", cache)] = (number, step["with"]["key"])
+    assert set(kept) == {f"{cache}/pip", f"{cache}/pursuit-evasion/gazebo"}
+    first = next(number for number, step in enumerate(job["steps"]) if "./pe" in step.get("run", ""))
+    checked_out = next(number for number, step in enumerate(job["steps"]) if "checkout" in step.get("uses", ""))
+    for number, key in kept.values():
+        # What a key is a digest of lies in the checkout.
+        assert checked_out < number < first
+        files = re.findall(r"'([^']+)'", key)
+        assert files and all((REPOSITORY / file).is_file() for file in files), key
 
 
 def test_jobs_cover_wheels_and_a_sourced_ros_2() -> None:

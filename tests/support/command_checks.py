@@ -221,4 +221,16 @@ def _docker(words: list[str], whole: bool) -> str | None:
             return f"profile {value} is unknown; known: {', '.join(sorted(profiles))}"
     if words[:1] == ["run"] and "pe" in words:
         return _pe(words[words.index("pe") + 1 :], whole)
-    return None
+    return _executed(words[words.index("exec") + 1 :]) if "exec" in words else None
+
+
+def _executed(words: list[str]) -> str | None:
+    """What follows ``docker compose exec``: a service, and a command through the entry point, which sources ROS 2."""
+    options = next((place for place, word in enumerate(words) if not word.startswith("-")), len(words))
+    service, entry, *inner = [*words[options:], "", ""][: max(2, len(words) - options)]
+    if service not in compose()["services"]:
+        return f"service {service!r} is unknown; known: {', '.join(compose()['services'])}"
+    if entry != "entrypoint":
+        return f"exec {service} {entry}: allowed: entrypoint and a command, for the entry point sources ROS 2"
+    # Long enough to be meant as it is, even in a sentence.
+    return fault(Shown("", tuple(inner), whole=True)) if inner else None

@@ -105,7 +105,8 @@ def model_sdf(
         *POSE,
         element("publish_model_pose", True),
         element("publish_link_pose", False),
-        element("publish_nested_model_pose", False),
+        # There is none nested; but before gz-sim 8.8 it must be asked for, or the model's own pose is not sent.
+        element("publish_nested_model_pose", True),
         element("use_pose_vector_msg", False),
         element("update_frequency", _POSE_RATE),
         element("topic", f"/model/{role}/pose"),

@@ -7,6 +7,7 @@ To our nodes Gazebo's robots are two robots under a tracker: the records are tho
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from pe_core.robot import load_robot
 from pe_core.roles import ROLES
 from pe_core.scenario import Layout, load_scenario, sample_layout
 from pe_gazebo import harmonic
+from pe_gazebo.drive import BASE
 from pe_gazebo.lidar import Lidar
 from pe_gazebo.physics import load_physics
 from pe_nodes.deployment_arguments import REFEREE, ArenaArguments, RobotArguments
@@ -88,6 +90,8 @@ class HarmonicArguments:
             arena=self.arena,
             speed_ratio=self.speed_ratio,
             frames=self.frames,
+            # Its odometry is of the models' link, whatever the real robot's is.
+            base_frame=BASE,
             stamped_cmd_vel=self.stamped_cmd_vel,
             use_sim_time=True,
             record=False,
@@ -175,3 +179,14 @@ def write_files(arguments: HarmonicArguments, folder: Path) -> Files:
         write_text(models[role], harmonic.model_sdf(role, model, physics, frames, lidar))
     starts = {role: tuple(float(value) for value in getattr(start, role)) for role in ROLES}
     return Files(world, models, bridge, starts)  # type: ignore[arg-type]
+
+
+def server_words(arguments: HarmonicArguments, world: Path) -> str:
+    """What ``gz sim`` is told (``gz_args``, which a shell splits): run at once, with or without a window.
+
+    Without one a lidar's rays are cast all the same, which takes a rendering that needs no screen.
+    """
+    words = ["-r"]
+    if not arguments.gui:
+        words += ["-s", "--headless-rendering"] if arguments.lidar else ["-s"]
+    return shlex.join([*words, str(world)])

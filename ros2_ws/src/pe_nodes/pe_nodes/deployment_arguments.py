@@ -17,6 +17,13 @@ LOCALISATION = ("odom", "amcl", "mocap", "apriltag")
 ESTIMATORS = ("own", "robot_localization")
 POLICIES = {"pursuer": "barriernet", "evader": "lookahead"}
 REFEREE = "referee"
+BASE_FRAMES = {"turtlebot3": "base_footprint"}
+"""Frame of the body that the odometry of a robot or device has, by the first word of its name; others: base_link."""
+
+
+def base_frame_of(name: str) -> str:
+    """What the driver of a robot profile, or of a device, calls its body."""
+    return BASE_FRAMES.get(name.partition("_")[0], "base_link")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +74,9 @@ class RobotArguments:
         "auto", choices=("auto", "plain", "prefixed"),
         description="odom with /tf in the namespace, or <namespace>/odom with one /tf; auto: TurtleBot3 prefixes",
     )  # fmt: skip
+    base_frame: str = quantity(
+        "auto", description="child frame of odom, without namespace; auto: base_footprint of a TurtleBot3, base_link"
+    )
     stamped_cmd_vel: bool = quantity(True, description="the driver takes TwistStamped (Jazzy), not Twist")
     watchdog: bool = quantity(True, description="a watchdog between safety node and driver")
     driver_topic: str = quantity(
@@ -88,7 +98,7 @@ class RobotArguments:
 
     def __post_init__(self) -> None:
         _check_filter(self.safety, (self.bundle,))
-        for key in ("namespace", "opponent_namespace", "driver_topic", "out"):
+        for key in ("namespace", "opponent_namespace", "base_frame", "driver_topic", "out"):
             if not getattr(self, key).strip("/"):
                 raise ConfigurationError(f"{key} = {getattr(self, key)!r}: allowed: a name")
         if self.own == self.other:
@@ -123,6 +133,12 @@ class RobotArguments:
     def prefixed(self) -> bool:
         """Whether frames carry the namespace."""
         return self.frames == "prefixed" or (self.frames == "auto" and self.robot.startswith("turtlebot3"))
+
+    @property
+    def body_frame(self) -> str:
+        """Frame of the body, with the namespace where frames carry it."""
+        frame = base_frame_of(self.robot) if self.base_frame == "auto" else self.base_frame.strip("/")
+        return f"{self.own}/{frame}" if self.prefixed else frame
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,14 @@ from pe_core.roles import ROLES
 from pe_core.rules import check_game
 from pe_core.scenario import load_scenario, sample_layout
 from pe_nodes.arena_game import usual_deviations
-from pe_nodes.deployment_arguments import POSES, REFEREE, ArenaArguments, EmulatedArguments, RobotArguments
+from pe_nodes.deployment_arguments import (
+    POSES,
+    REFEREE,
+    ArenaArguments,
+    EmulatedArguments,
+    RobotArguments,
+    base_frame_of,
+)
 from pe_nodes.devices import make_device
 from pe_nodes.graph import ODOMETRY, POSE, RECORDER, STATUS, WATCHDOG_TIMEOUT, NodeRecord
 from pe_nodes.manifest import manifest
@@ -30,6 +37,8 @@ from pe_safety.parameters import load_safety
 SMOOTHING = 0.7
 """Of the velocity that wheel odometry measures, as in simulated runs with its noise."""
 POSE_STAMPED = "geometry_msgs/msg/PoseStamped"
+RELAYED_TOPIC = "cmd_vel_safe"
+"""What the safety node says its commands on where cmd_vel is the driver's."""
 BOOL = "std_msgs/msg/Bool"
 STRING = "std_msgs/msg/String"
 
@@ -55,7 +64,7 @@ def robot_records(arguments: RobotArguments) -> list[NodeRecord]:
         "speed_ratio": arguments.speed_ratio,
         "dt": arena.dt,
         "odom_frame": f"{prefix}odom",
-        "base_frame": f"{prefix}base_link",
+        "base_frame": arguments.body_frame,
     }
     margin = usual_margin(
         own.as_array(), rival.as_array(), load_safety(arguments.safety).as_array(arena.dt), usual_deviations(arena.dt),
@@ -64,7 +73,7 @@ def robot_records(arguments: RobotArguments) -> list[NodeRecord]:
     # Frames without a namespace need a /tf of their own, as Nav2 has it.
     tf = {} if arguments.prefixed else {"/tf": "tf", "/tf_static": "tf_static"}
     rival_state = {"opponent_state": f"/{arguments.other}/state"}
-    commands = {"cmd_vel": "cmd_vel_safe"} if _relayed(arguments) else {}
+    commands = {"cmd_vel": RELAYED_TOPIC} if _relayed(arguments) else {}
     safety = {
         "profile": arguments.safety,
         "feasibility": arguments.feasibility,
@@ -152,7 +161,7 @@ def emulated_records(arguments: EmulatedArguments) -> list[NodeRecord]:
         "stamped_cmd_vel": arguments.stamped_cmd_vel,
         "clock_offset": arguments.clock_offset,
         "odom_frame": f"{prefix}odom",
-        "base_frame": f"{prefix}base_link",
+        "base_frame": f"{prefix}{base_frame_of(arguments.base)}",
     }
     remappings = {"cmd_vel": arguments.driver_topic} if arguments.driver_topic != "cmd_vel" else {}
     if not prefix:
@@ -165,7 +174,7 @@ def _models(robot: str, opponent: str, ratio: float, role: str) -> tuple[RobotMo
     return (own, scaled(rival, ratio)) if role == "pursuer" else (scaled(own, ratio), rival)
 
 
-def _relayed(arguments: RobotArguments) -> bool:
+def _relayed(arguments: RobotArguments | ArenaArguments) -> bool:
     """Whether cmd_vel is the driver's own topic, so that the safety node must say its commands elsewhere."""
     return arguments.watchdog and arguments.driver_topic == "cmd_vel"
 
@@ -259,16 +268,28 @@ def _under(role: str, namespace: str, entries: list[str]) -> dict[str, str]:
     return {topic: f"/{namespace}" + topic.removeprefix(f"/{role}") for topic in topics}
 
 
+def _recorded(
+    arguments: RobotArguments | ArenaArguments, role: str, namespace: str
+) -> tuple[list[str], dict[str, str]]:
+    """(entries, remappings) of one robot: in a bag cmd_vel is the safety node's and driver/cmd_vel the watchdog's,
+    whatever they are on the robot."""
+    entries = robot_topics(role, arguments.stamped_cmd_vel)
+    elsewhere: dict[str, str] = {}
+    if arguments.watchdog:
+        heard = arguments.driver_topic
+        entries.append(f"/{role}/{DRIVER_TOPIC} {command_kind(arguments.stamped_cmd_vel)} reliable")
+        if heard != DRIVER_TOPIC:
+            elsewhere[f"/{role}/{DRIVER_TOPIC}"] = heard if heard.startswith("/") else f"/{namespace}/{heard}"
+    if _relayed(arguments):
+        elsewhere[f"/{role}/cmd_vel"] = f"/{namespace}/{RELAYED_TOPIC}"
+    return entries, _under(role, namespace, entries) | elsewhere
+
+
 def _robot_recorder(arguments: RobotArguments) -> NodeRecord:
     other = ROLES[1 - ROLES.index(arguments.role)]
-    entries = [
-        *_game_topics(),
-        *robot_topics(arguments.role, arguments.stamped_cmd_vel),
-        f"/{other}/state {ODOMETRY} reliable",
-    ]
-    if arguments.watchdog and arguments.driver_topic != "cmd_vel":
-        entries.append(f"/{arguments.role}/{arguments.driver_topic} {command_kind(arguments.stamped_cmd_vel)} reliable")
-    remappings = _under(arguments.role, arguments.own, entries) | _under(other, arguments.other, entries)
+    mine, remappings = _recorded(arguments, arguments.role, arguments.own)
+    entries = [*_game_topics(), *mine, f"/{other}/state {ODOMETRY} reliable"]
+    remappings |= _under(other, arguments.other, entries)
     parameters = {
         "out": arguments.out,
         "topics": entries,
@@ -283,14 +304,16 @@ def _arena_recorder(arguments: ArenaArguments, arena: str, robots: tuple[RobotMo
     entries = _game_topics()
     remappings: dict[str, str] = {}
     for role, namespace in zip(ROLES, arguments.namespaces, strict=True):
-        mine = robot_topics(role, arguments.stamped_cmd_vel)
-        if arguments.watchdog and arguments.driver_topic != "cmd_vel":
-            mine.append(f"/{role}/{arguments.driver_topic} {command_kind(arguments.stamped_cmd_vel)} reliable")
+        mine, elsewhere = _recorded(arguments, role, namespace)
         if arguments.truth == "mocap":
-            mine.append(f"/{role}/ground_truth {ODOMETRY} reliable")
-            mine.append(f"/{role}/{arguments.truth_topic} {POSE_STAMPED} best_effort")
+            tracked = [
+                f"/{role}/ground_truth {ODOMETRY} reliable",
+                f"/{role}/{arguments.truth_topic} {POSE_STAMPED} best_effort",
+            ]
+            mine += tracked
+            elsewhere |= _under(role, namespace, tracked)
         entries += mine
-        remappings |= _under(role, namespace, mine)
+        remappings |= elsewhere
     identity = manifest(arguments, arena, arguments.speed_ratio, robots)
     # Robots, not a simulation: what the configuration of one does not say.
     identity |= {"deployment": {key: getattr(arguments, key) for key in ("localisation", "truth", "max_time")}}

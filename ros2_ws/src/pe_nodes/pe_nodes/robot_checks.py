@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pe_core.robot import RobotModel
+from pe_nodes.settings import EstimatorSettings
 
 CLOCK_NOTE, CLOCK_FAIL = 0.05, 0.1
 """Offsets of a clock [s]: above the first is worth mending, above the second stamps are refused (future_tolerance)."""
@@ -20,6 +21,12 @@ RATE_LEAST, RATE_MOST = 0.85, 1.5
 POSITION_MOST, HEADING_MOST = 0.15, 0.2
 """Deviations [m, rad] with which margins are larger than what is left of most arenas."""
 LOST_MOST = 0.1
+POSE_RATE = 5.0
+"""Absolute poses that come more seldom [Hz] leave the robot to its wheels for long."""
+POSE_OLDEST = 0.2
+"""As the estimator's sensor_timeout [s], where it does not say."""
+POSE_TYPES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
+CLOCK = "/clock"
 BRINGUP = "start the robot's bringup; its namespace must be the same"
 
 
@@ -38,7 +45,8 @@ class Topic:
     """What was seen of one topic.
 
     ``publishers`` and ``subscribers`` are (node, type); ``arrivals`` monotonic times [s]; ``stamps`` of the headers
-    [s]; ``offsets`` stamp less the time of receipt by this machine's clock [s]; ``last`` the newest message's numbers.
+    [s]; ``offsets`` stamp less the time of receipt by this machine's clock [s]; ``last`` the newest message's numbers;
+    ``sim_offsets`` stamp less the newest time on /clock [s].
     """
 
     publishers: list[tuple[str, str]] = dataclasses.field(default_factory=list)
@@ -47,6 +55,7 @@ class Topic:
     stamps: list[float] = dataclasses.field(default_factory=list)
     offsets: list[float] = dataclasses.field(default_factory=list)
     last: dict[str, Any] = dataclasses.field(default_factory=dict)
+    sim_offsets: list[float] = dataclasses.field(default_factory=list)
 
     def rate(self) -> float:
         """Messages per second that were sent, by the usual step of their stamps (by arrival where they have none);
@@ -65,9 +74,10 @@ class Topic:
         times = self.stamps if len(self.stamps) == len(self.arrivals) else self.arrivals
         return max(1.0 - (len(times) - 1) / (rate * (times[-1] - times[0])), 0.0)
 
-    def offset(self) -> float:
-        """Median of the offsets [s]; NaN without messages."""
-        return float(np.median(self.offsets)) if self.offsets else math.nan
+    def offset(self, simulated: bool = False) -> float:
+        """Median of the offsets [s], of those by /clock where time is ``simulated``; NaN without any."""
+        offsets = self.sim_offsets if simulated else self.offsets
+        return float(np.median(offsets)) if offsets else math.nan
 
 
 @dataclasses.dataclass
@@ -75,7 +85,8 @@ class Observed:
     """One robot as the graph shows it.
 
     ``parameters`` of each of its nodes; ``heartbeats`` (level, message, values) by node name; ``transforms``
-    (parent, child) pairs, None where tf2_msgs is not installed here.
+    (parent, child) pairs, None where tf2_msgs is not installed here; ``pose_topic`` what the estimator hears absolute
+    poses on, and ``pose_type`` the type that it takes; empty where it hears none.
     """
 
     namespace: str
@@ -89,6 +100,20 @@ class Observed:
     heartbeats: dict[str, tuple[int, str, Mapping[str, str]]] = dataclasses.field(default_factory=dict)
     transforms: set[tuple[str, str]] | None = None
     stop: str = ""
+    pose_topic: str = ""
+    pose_type: str = ""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the nodes' time is that of /clock; where none runs yet, whether somebody publishes it."""
+        told = self.of("state_estimator", "use_sim_time")
+        return bool(self.topics.get(CLOCK, Topic()).publishers) if told is None else bool(told)
+
+    @property
+    def base_frame(self) -> str | None:
+        """Frame of the body that the estimator expects (robot_localization calls it base_link_frame)."""
+        frame = self.of("state_estimator", "base_frame")
+        return frame if frame is not None else self.of("state_estimator", "base_link_frame")
 
     def topic(self, name: str) -> Topic:
         """Below the namespace."""
@@ -135,23 +160,45 @@ def odometry(seen: Observed) -> list[Finding]:
         found.append(Finding("FAIL", "odometry", "numbers that are not finite", "look at the driver's log"))
     if topic.last.get("certain"):
         found.append(Finding("ok", "covariance", "odometry reports none; the estimator has floors"))
-    for key, parameter in (("frame", "odom_frame"), ("child", "base_frame")):
-        is_, should = topic.last.get(key, ""), seen.of("state_estimator", parameter)
+    expected = (
+        ("frame", "odom_frame", seen.of("state_estimator", "odom_frame")),
+        ("child", "base_frame", seen.base_frame),
+    )
+    for key, parameter, should in expected:
+        is_ = str(topic.last.get(key, ""))
         if should is not None and is_ != should:
             text = f"odom has {key} frame '{is_}', the estimator {parameter} '{should}'"
-            found.append(Finding("FAIL", "frames", text, "frames:=plain or frames:=prefixed"))
+            found.append(Finding("FAIL", "frames", text, _frame_remedy(key, is_, should)))
     return found
 
 
+def _frame_remedy(key: str, is_: str, should: str) -> str:
+    last = is_.split("/")[-1]
+    if key == "child" and last != should.split("/")[-1]:
+        return f"base_frame:={last}, or the driver's child_frame_id"
+    return "frames:=plain or frames:=prefixed"
+
+
 def clocks(seen: Observed) -> list[Finding]:
-    """Stamps of odometry and of both states against this machine's clock."""
-    found = []
+    """Stamps of odometry and of both states against this machine's clock, or /clock where that is the nodes' time."""
+    found, simulated = [], seen.simulated
+    clock = seen.topics.get(CLOCK, Topic())
+    remedy = "chrony on every machine, one of them the server: chronyc tracking shows the offset"
+    if simulated:
+        if not clock.arrivals:
+            text = "the nodes' time is /clock, which says nothing: stamps are not judged"
+            return [Finding("FAIL", "clock", text, "start the simulator, or use_sim_time:=false")]
+        found.append(Finding("note", "clock", "simulated time: stamps are judged by /clock, not by this machine's"))
+        remedy = "the same /clock for all nodes, and a simulator that keeps up"
+    elif clock.publishers:
+        nodes = ", ".join(node for node, _ in clock.publishers)
+        remedy = f"use_sim_time:=true in a simulator, or no /clock ({nodes}) beside robots"
     for name, topic in sorted(seen.topics.items()):
-        if not topic.offsets:
+        offset = topic.offset(simulated)
+        # A pose may be older, and is judged by itself.
+        if math.isnan(offset) or name == seen.pose_topic:
             continue
-        offset = topic.offset()
         text = f"{name}: stamps are {1e3 * abs(offset):.0f} ms {'ahead' if offset > 0.0 else 'behind'}"
-        remedy = "chrony on every machine, one of them the server: chronyc tracking shows the offset"
         if abs(offset) > CLOCK_FAIL:
             found.append(Finding("FAIL", "clock", text, remedy))
         elif abs(offset) > CLOCK_NOTE:
@@ -263,17 +310,63 @@ def states(seen: Observed) -> list[Finding]:
     return found
 
 
+def poses(seen: Observed) -> list[Finding]:
+    """Absolute poses that the estimator hears: somebody publishes them, in its type, its time and its map."""
+    name, topic = seen.pose_topic, seen.topics.get(seen.pose_topic, Topic())
+    if not name:
+        return []
+    if not topic.publishers and not _localised(seen):
+        return [Finding("ok", "poses", "none, wheels only (localisation:=odom)")]
+    found = _published(topic, name, seen.pose_type, "start the tracker or AMCL, or pose_topic:=", "poses")
+    if found:
+        return found
+    if not topic.arrivals:
+        text = f"no {name} for {seen.seconds:g} s"
+        if seen.pose_type == POSE_TYPES[1]:
+            return [Finding("note", "poses", f"{text}: AMCL says its pose only while the robot moves")]
+        return [Finding("FAIL", "poses", text, "is the robot seen by the tracker or the camera?")]
+    rate = topic.rate()
+    slow = not rate >= POSE_RATE
+    said = "fewer than three" if math.isnan(rate) else f"{rate:.1f} Hz"
+    remedy = f"above {POSE_RATE:g} Hz; between two of them only the wheels are believed"
+    found.append(Finding("note" if slow else "ok", "poses", f"{name}: {said}, {seen.pose_type.split('/')[-1]}", remedy))
+    offset, oldest = topic.offset(seen.simulated), float(seen.of("state_estimator", "sensor_timeout", POSE_OLDEST))
+    if not topic.stamps:
+        text = f"{name}: stamps are zero, and taken for the time of receipt"
+        found.append(Finding("note", "poses", text, "a source that says when it saw the robot"))
+    elif offset > CLOCK_FAIL or offset < -oldest:
+        text = f"{name}: stamps are {1e3 * abs(offset):.0f} ms {'ahead' if offset > 0.0 else 'behind'}, and are refused"
+        remedy = f"chrony on the tracker's computer, or a faster camera: at most {1e3 * oldest:.0f} ms behind"
+        found.append(Finding("FAIL", "poses", text, remedy))
+    is_, should = str(topic.last.get("frame", "")), seen.of("state_estimator", "map_frame", "map")
+    if is_ != should:
+        # A simulator gives its world a name of its own; a tracker's frame may be any.
+        status = "note" if seen.simulated else "FAIL"
+        text = f"{name} is in frame '{is_}', the estimator takes it for '{should}'"
+        remedy = f"frame '{should}': origin in the middle of the arena, x and y along the walls; then name it so"
+        found.append(Finding(status, "poses", text, remedy))
+    return found
+
+
+def _localised(seen: Observed) -> bool:
+    """Whether the estimator was told of a source: a topic of its name, or how good it is."""
+    usual = EstimatorSettings().pose0_deviation
+    return seen.pose_topic != seen.node("pose") or seen.of("state_estimator", "pose0_deviation", usual) > usual
+
+
 def transforms(seen: Observed) -> list[Finding]:
     """map -> odom -> base, where this machine can read them."""
     if seen.transforms is None:
         return [Finding("note", "transforms", "not checked: tf2_msgs is not installed here", "run this under ROS 2")]
     if seen.of("state_estimator", "odom_frame") is None:
         return []
-    odom, base = seen.of("state_estimator", "odom_frame"), seen.of("state_estimator", "base_frame")
+    odom, base = seen.of("state_estimator", "odom_frame"), str(seen.base_frame)
     found = []
     for parent, child, who in (("map", odom, "the estimator"), (odom, base, "the driver")):
         there = (parent, child) in seen.transforms
-        remedy = "" if there else f"{who} publishes it: frames:=plain wants /{seen.namespace}/tf, prefixed wants /tf"
+        remedy = f"{who} publishes it: frames:=plain wants /{seen.namespace}/tf, prefixed wants /tf"
+        if who == "the driver":
+            remedy += "; base_frame:= as its odom has it"
         text = f"{parent} -> {child}" + ("" if there else " is missing")
         found.append(Finding("ok" if there else "FAIL", "transforms", text, remedy))
     return found
@@ -303,15 +396,18 @@ def arming(seen: Observed) -> list[Finding]:
     return [Finding("ok", "arming", "not armed; nothing stands in the way")] if values else []
 
 
-def _published(topic: Topic, name: str, kind: str, remedy: str) -> list[Finding]:
+def _published(topic: Topic, name: str, kind: str, remedy: str, subject: str = "odometry") -> list[Finding]:
     if not topic.publishers:
-        return [Finding("FAIL", "odometry", f"nobody publishes {name}", remedy)]
+        return [Finding("FAIL", subject, f"nobody publishes {name}", remedy)]
     wrong = [f"{node}: {said}" for node, said in topic.publishers if said != kind]
     if wrong:
-        return [Finding("FAIL", "odometry", f"{name} is of another type ({'; '.join(wrong)})", f"it must be {kind}")]
+        must = f"it must be {kind}"
+        if subject == "poses":
+            must += "; localisation:=amcl takes PoseWithCovarianceStamped, mocap and apriltag PoseStamped"
+        return [Finding("FAIL", subject, f"{name} is of another type ({'; '.join(wrong)})", must)]
     if len(topic.publishers) > 1:
         said = f"{name} has {len(topic.publishers)} publishers: {', '.join(node for node, _ in topic.publishers)}"
-        return [Finding("FAIL", "odometry", said, "one namespace a robot, and one bringup")]
+        return [Finding("FAIL", subject, said, "one namespace a robot, and one source")]
     return []
 
 
@@ -328,7 +424,7 @@ def _opponent_topic(seen: Observed) -> str:
 
 
 DRIVER: tuple[Callable[[Observed], Sequence[Finding]], ...] = (network, odometry, commands, clocks)
-STACK = (*DRIVER, nodes, limits, states, transforms)
+STACK = (*DRIVER, nodes, limits, poses, states, transforms)
 GAME = (*STACK, stop, arming)
 STAGES = {"driver": DRIVER, "stack": STACK, "game": GAME}
 

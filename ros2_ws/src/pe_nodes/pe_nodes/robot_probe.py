@@ -14,19 +14,24 @@ from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool
 
 from pe_core.robot import RobotModel
 from pe_nodes import emergency_stop, qos
+from pe_nodes.message_types import message_class
 from pe_nodes.messages import odometry_values, stamp_ns, state_values
-from pe_nodes.robot_checks import Observed, Topic
+from pe_nodes.robot_checks import CLOCK, POSE_TYPES, Observed, Topic
 
 DISCOVERY = 2.0
 FIRST = 5.0
 CALL = 2.0
-NAMES = ("role", "robot", "dt", "odom_frame", "base_frame", "profile", "require_arming", "bundle")
+NAMES = (
+    "role", "robot", "dt", "odom_frame", "base_frame", "base_link_frame", "map_frame", "profile", "require_arming",
+    "bundle", "use_sim_time", "sensor_timeout", "pose0_deviation",
+)  # fmt: skip
 MINE = ("state_estimator", "policy", "safety", "watchdog")
 
 
@@ -36,6 +41,7 @@ class RobotProbe:
     def __init__(self, namespace: str, role: str, robot: RobotModel, seconds: float) -> None:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")
         self.seen = Observed(namespace.strip("/"), role, robot, seconds, domain)
+        self._simulated_ns = 0
 
     def run(self) -> Observed:
         """Look for ``seconds`` and return what was seen."""
@@ -52,7 +58,9 @@ class RobotProbe:
             self._listen()
             # Before both ends of a connection know of one another nothing comes, and that is no low rate.
             end = time.monotonic() + FIRST
-            while time.monotonic() < end and not all(t.arrivals for t in self.seen.topics.values()):
+            while time.monotonic() < end and not all(
+                topic.arrivals for name, topic in self.seen.topics.items() if name != self.seen.pose_topic
+            ):
                 self._spin(0.1)
             self._spin(self.seen.seconds)
             self._look()
@@ -75,6 +83,10 @@ class RobotProbe:
         for name in sorted({f"/{own}/odom", f"/{own}/state"} & names | states):
             handler = self._on_odometry(name, name.endswith("/state"))
             self._node.create_subscription(Odometry, name, handler, qos.SENSOR)
+        if self._node.count_publishers(CLOCK):
+            self.seen.topics[CLOCK] = Topic()
+            self._node.create_subscription(Clock, CLOCK, self._on_clock, qos.SENSOR)
+        self._listen_to_poses()
         try:
             kind = importlib.import_module("tf2_msgs.msg").TFMessage
         except ModuleNotFoundError:
@@ -83,20 +95,51 @@ class RobotProbe:
         for topic in ("/tf", f"/{own}/tf"):
             self._node.create_subscription(kind, topic, self._on_transforms, 100)
 
+    def _listen_to_poses(self) -> None:
+        """What the estimator hears poses on is a matter of its remappings, so the graph is asked."""
+        seen = self.seen
+        try:
+            heard = self._node.get_subscriber_names_and_types_by_node("state_estimator", f"/{seen.namespace}")
+        except NodeNameNonExistentError:
+            return
+        for name, kinds in heard:
+            taken = [kind for kind in kinds if kind in POSE_TYPES]
+            if taken and name != seen.node("initialpose"):
+                seen.pose_topic, seen.pose_type = name, taken[0]
+        if not seen.pose_topic:
+            return
+        topic = seen.topics.setdefault(seen.pose_topic, Topic())
+        said = {info.topic_type for info in self._node.get_publishers_info_by_topic(seen.pose_topic)}
+        # One participant cannot hear two types of one topic; a wrong one is judged without hearing it.
+        if said == {seen.pose_type}:
+
+            def take(message: Any) -> None:
+                self._received(topic, message)
+
+            self._node.create_subscription(message_class(seen.pose_type), seen.pose_topic, take, qos.SENSOR)
+
+    def _on_clock(self, message: Clock) -> None:
+        self._simulated_ns = stamp_ns(message.clock)
+        self.seen.topics[CLOCK].arrivals.append(time.monotonic())
+
+    def _received(self, topic: Topic, message: Any) -> None:
+        topic.arrivals.append(time.monotonic())
+        topic.last["frame"] = message.header.frame_id
+        if stamp := stamp_ns(message.header.stamp):
+            topic.stamps.append(stamp / 1e9)
+            topic.offsets.append((stamp - time.time_ns()) / 1e9)
+            if self._simulated_ns:
+                topic.sim_offsets.append((stamp - self._simulated_ns) / 1e9)
+
     def _on_odometry(self, name: str, is_state: bool) -> Callable[[Odometry], None]:
         topic = self.seen.topics.setdefault(name, Topic())
 
         def take(message: Odometry) -> None:
-            topic.arrivals.append(time.monotonic())
-            stamp = stamp_ns(message.header.stamp)
-            if stamp:
-                topic.stamps.append(stamp / 1e9)
-                topic.offsets.append((stamp - time.time_ns()) / 1e9)
+            self._received(topic, message)
             values = odometry_values(message)
-            topic.last = {
+            topic.last |= {
                 "finite": bool(np.isfinite(values).all()),
                 "certain": not np.any(message.pose.covariance),
-                "frame": message.header.frame_id,
                 "child": message.child_frame_id,
             }
             if is_state:
