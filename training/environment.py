@@ -1,4 +1,4 @@
-"""The game as a Gymnasium environment: one learner against any scripted opponent.
+"""The game as a Gymnasium environment: one learner against a mix of scripted and learned opponents.
 
 It is a batch of one game (:class:`training.games.BatchedGames`), so that what is learned on many is tried on one.
 """
@@ -12,11 +12,15 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from pe_core.arena import arena_of, load_arena
 from pe_core.config import ConfigurationError
 from pe_core.observation import SIZE
+from pe_core.roles import ROLES
 from pe_safety.closed_loop import BACKUPS, INFEASIBLE, INTERVENTIONS
 from training.batch import Batch
-from training.games import BatchedGames, Task
+from training.field import parse_mix
+from training.games import LEARNER, BatchedGames, Task
+from training.opponents.learned import players_of
 from training.render import Picture
 
 RGB_ARRAY = "rgb_array"
@@ -47,7 +51,7 @@ def information(batch: Batch, role: int) -> dict[str, Any]:
 
 
 class PursuitEvasion(gymnasium.Env):
-    """One robot of the game; the other is played by the task's scripted opponent."""
+    """One robot of the game; the other is played by the task's mix of opponents: compiled ones, or bundles by name."""
 
     metadata = {"render_modes": [RGB_ARRAY], "render_fps": 20}
 
@@ -55,16 +59,20 @@ class PursuitEvasion(gymnasium.Env):
         """The game ``task``, in which exactly one role is ``learner`` (None: the pursuer against look-ahead).
 
         Raises:
-            ConfigurationError: none or both roles are, or the task is refused.
+            ConfigurationError: none or both roles are, or the task or a bundle is refused.
         """
         if render_mode not in (None, RGB_ARRAY):
             raise ConfigurationError(f"render_mode = {render_mode!r}: allowed: none, rgb_array")
         self.render_mode = render_mode
         self.task = task or Task()
-        self._games = BatchedGames(self.task, 1)
-        if len(self._games.learners) != 1:
+        mixes = self.task.pursuer, self.task.evader
+        learners = [role for role, mix in enumerate(mixes) if LEARNER in parse_mix(mix)]
+        if len(learners) != 1:
             raise ConfigurationError("task: exactly one of pursuer and evader must be 'learner'")
-        self.role = self._games.learners[0]
+        self.role = learners[0]
+        dt = load_arena(arena_of(self.task.arena, self.task.robot)).dt
+        players = players_of(mixes[1 - self.role], ROLES[self.role], dt)
+        self._games = BatchedGames(self.task, 1, players=players)
         robot = self._games.robots[self.role]
         self.action_space = action_space(robot.v_min / robot.v_max)
         self.observation_space = observation_space()

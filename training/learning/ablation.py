@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from training.learning.parameters import BARRIERNET, PPO, Learning
 
+_USUAL = Learning()
+
 
 class Variant(NamedTuple):
     """One column of the ablation: what it is, what is learned, and the filter of training and of deployment."""
@@ -22,7 +24,14 @@ _FULL: dict[str, object] = {
     "rewards": "reference",
     "feasibility": 0.05,
 }
-_UNFILTERED = _FULL | {"algorithm": PPO, "safety": "none", "feasibility": 0.0}
+# What only a program in the network has is as usual where there is none.
+_UNFILTERED = _FULL | {
+    "algorithm": PPO,
+    "safety": "none",
+    "feasibility": 0.0,
+    "correction": _USUAL.correction,
+    "least_share": _USUAL.least_share,
+}
 VARIANTS: dict[str, Variant] = {
     "A": Variant("full: program in the network, safety reward, learned feasibility", _FULL, "rcbf"),
     "B": Variant(

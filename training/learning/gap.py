@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_core.bundle import BundleError, PolicyBundle, load_bundle
+from pe_core.config import ConfigurationError
 from pe_core.randomness import generator
 from pe_core.roles import ROLES
 from pe_safety.beta_sampling import draw_keys, sample
@@ -31,7 +32,7 @@ from training.batch import (
 )
 from training.games import LEARNER, BatchedGames, Task
 from training.learning.beta_policy import BOX
-from training.learning.parameters import CBF_BETA
+from training.learning.parameters import BARRIERNET, CBF_BETA, NOMINAL
 
 SAMPLED, DEPLOYED, ALONE = "sampled", "deployed", "alone"
 CONDITIONS = (SAMPLED, DEPLOYED, ALONE)
@@ -59,9 +60,16 @@ def actor_of(bundle: PolicyBundle, condition: str, seed: int) -> Act:
 
     Raises:
         BundleError: it does not keep what it was trained to draw from.
+        ConfigurationError: it drew before its program, and what it keeps is what comes out of it.
     """
     if condition != SAMPLED:
         return lambda games, step: bundle.act(games.observe(0))
+    learned = bundle.schema.provenance.get("learning", {})
+    if bundle.schema.kind == BARRIERNET and learned.get("exploration") == NOMINAL:
+        raise ConfigurationError(
+            f"policy '{bundle.schema.name}': condition = '{SAMPLED}': allowed: {DEPLOYED}, {ALONE}; it was trained "
+            f"with exploration = '{NOMINAL}', noise before its program, which a bundle cannot repeat"
+        )
     if bundle.schema.kind == CBF_BETA:
 
         def draw(games: BatchedGames, step: int) -> NDArray[np.float64]:

@@ -16,9 +16,11 @@ PPO, CBF_BETA, BARRIERNET, SHAC = "ppo", "cbf-beta", "barriernet", "shac"
 ALGORITHMS = (PPO, CBF_BETA, BARRIERNET, SHAC)
 STAGES = 8
 """Of a curriculum."""
-EXPLORATION = ("safe-mean", "nominal")
+NOMINAL = "nominal"
+EXPLORATION = ("safe-mean", NOMINAL)
 POLYGON, BOX = "polygon", "box"
 SUPPORTS = (POLYGON, BOX)
+_CORRECTION = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Learning:
     entropy: float = quantity(0.0, low=0.0, high=1.0, description="weight of the entropy")
     value: float = quantity(0.5, low=0.0, high=10.0, description="weight of the value loss")
     correction: float = quantity(
-        0.01, low=0.0, high=100.0, description="weight of |u_safe - u_nom|^2 of the mean, in action units"
+        _CORRECTION, low=0.0, high=100.0, description="weight of |u_safe - u_nom|^2 of the mean, in action units"
     )
     feasibility: float = quantity(
         0.0,
@@ -105,8 +107,18 @@ class Learning:
                 f"learning: least_share = {self.least_share}: allowed: 1 with algorithm = '{self.algorithm}', "
                 "which has no program in its network"
             )
+        if self.correction != _CORRECTION and self.algorithm in (PPO, CBF_BETA):
+            raise ConfigurationError(
+                f"learning: correction = {self.correction}: allowed: {_CORRECTION} with algorithm = "
+                f"'{self.algorithm}', which has no program in its network; what its filter corrects is charged by "
+                "correction in config/training (rewards)"
+            )
         if self.imitation and not self.teacher:
             raise ConfigurationError("learning: imitation > 0 needs a teacher")
+        if self.imitation >= self.steps:
+            raise ConfigurationError(
+                f"learning: imitation = {self.imitation}: allowed: less than steps = {self.steps}"
+            )
 
     def speed_ratio(self, steps: int) -> tuple[float, float]:
         """Range of the evader's speed over the pursuer's after ``steps``: its end rises in ``STAGES`` equal steps."""

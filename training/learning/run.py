@@ -20,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 
 from pe_core.arena import arena_of, load_arena
-from pe_core.bundle import load_bundle
 from pe_core.config import ConfigurationError
 from pe_core.files import replaced, write_text
 from pe_core.paths import boundary_path
@@ -28,8 +27,7 @@ from pe_core.provenance import git_revision
 from pe_core.rewards import load_rewards
 from pe_core.roles import ROLES
 from pe_safety.feasibility.model import load_feasibility
-from training.field import parse_mix
-from training.games import LEARNER, BatchedGames, Player, Task
+from training.games import LEARNER, BatchedGames, Task
 from training.learning.beta_policy import CbfBetaPolicy
 from training.learning.curves import read_curves
 from training.learning.imitation import imitate
@@ -39,7 +37,7 @@ from training.learning.ppo import Optimisers, update
 from training.learning.rollout import Account, Price, Rollout, collect
 from training.learning.shac import ShortHorizon
 from training.networks import perceptron
-from training.opponents.play import NUMBERS
+from training.opponents.learned import players_of
 
 CHECKPOINT, RUN, CURVES = "checkpoint.pt", "run.json", "curves.jsonl"
 CHECKPOINT_EVERY_S = 120.0
@@ -70,25 +68,6 @@ def make_policy(learning: Learning) -> Policy:
     if learning.algorithm == CBF_BETA:
         return CbfBetaPolicy(learning)
     return GaussianPolicy(learning)
-
-
-def players_of(opponents: str, learner: str, dt: float) -> dict[str, Player]:
-    """The bundles in a mix of opponents that are not compiled.
-
-    Raises:
-        BundleError: one is refused, or wants noise.
-    """
-    role = ROLES[1 - ROLES.index(learner)]
-    players: dict[str, Player] = {}
-    for name in parse_mix(opponents):
-        if name not in NUMBERS:
-            bundle = load_bundle(name, role=role, dt=dt)
-            if bundle.schema.noise_size:
-                raise ConfigurationError(
-                    f"opponent '{name}': draws random numbers, which only compiled opponents may"
-                )
-            players[name] = bundle.act
-    return players
 
 
 class Training:

@@ -6,20 +6,23 @@ r"""Self-play: both roles learn in turn, each against a pool of what the other h
 
 In a phase one role learns against frozen opponents: the scripted mix of its parameters, and of the pool those against
 which it does worst, sampled with weight (1 - w)^p, w the learner's share of wins against it in its last phase (Vinyals
-et al. 2019).  After a phase the learner's health is looked at: weights that are not finite, or a share of wins against
-the scripted mix that has fallen by more than ``health_drop`` below its best, send it back to its last good snapshot.
+et al. 2019).  After a phase the learner's health is looked at: weights of its policy or critic that are not finite, or
+a share of wins against the scripted mix that has fallen by more than ``health_drop`` below its best, send it back to
+its last good snapshot.  Where there is none yet, weights that are not finite end the match.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from pe_core.config import ConfigurationError, check_range, quantity
 from pe_core.files import replaced, write_text
@@ -63,7 +66,7 @@ class SelfPlay:
 def mix_of(scripted: str, pool: dict[str, float], share: float, priority: float) -> str:
     """The mix of scripted opponents and of the pool, name to the learner's share of wins.
 
-    The pool's weights (1 - w)^p, at least 0.01, add up to ``share`` of all.
+    The pool's weights (1 - w)^p, at least 0.01, add up to ``share`` of all; what then weighs nothing is left out.
     """
     base = parse_mix(scripted)
     total = sum(base.values())
@@ -71,7 +74,36 @@ def mix_of(scripted: str, pool: dict[str, float], share: float, priority: float)
     parts = {name: weight / total * (1.0 - share if pool else 1.0) for name, weight in base.items()}
     for name, weight in weights.items():
         parts[name] = share * weight / sum(weights.values())
-    return ", ".join(f"{name}:{weight:.6f}" for name, weight in parts.items())
+    written = {name: f"{weight:.6f}" for name, weight in parts.items()}
+    return ", ".join(f"{name}:{weight}" for name, weight in written.items() if float(weight) > 0.0)
+
+
+def folder_of(out: Path) -> Path:
+    """``out`` in one spelling, which the mixes of opponents hold: relative where it is below the working directory,
+    else absolute.
+
+    Raises:
+        ConfigurationError: it holds a character that separates the opponents of a mix.
+    """
+    found = os.path.relpath(out)
+    # Of the working directory itself, pool/NAME would be a bundle in models/.
+    if found.split(os.sep)[0] in (os.curdir, os.pardir):
+        found = os.path.abspath(out)
+    if "," in found or ":" in found:
+        raise ConfigurationError(
+            f"--out '{found}': allowed: a path without ',' and ':', which separate the opponents of a mix"
+        )
+    return Path(found)
+
+
+def not_finite(**networks: nn.Module) -> list[str]:
+    """Names of the tensors of ``networks`` that are not finite."""
+    return [
+        f"{name} {key}"
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+        if not bool(torch.isfinite(value).all())
+    ]
 
 
 def wins_of(lines: Sequence[dict[str, float]], role: str) -> dict[int, float]:
@@ -98,8 +130,9 @@ class Match:
         """Begin in the empty folder ``out``, or ``resume`` what is there.
 
         Raises:
-            ConfigurationError: something is there already, or there is nothing to resume.
+            ConfigurationError: something is there already, there is nothing to resume, or ``out`` is refused.
         """
+        out = folder_of(out)
         self.parameters, self.seed, self.out = parameters, seed, out
         self.threads, self.command = threads, command
         self.learnings = {
@@ -125,6 +158,11 @@ class Match:
             if resume
             else {"phase": 0, "turn": 0, "wins": {role: {} for role in ROLES}, "best": {}, "rollbacks": []}
         )
+        # By folder names, which are the same wherever the match lies.
+        self.state["wins"] = {
+            role: {Path(name).name: rate for name, rate in wins.items()}
+            for role, wins in self.state["wins"].items()
+        }
         self._save()
 
     @property
@@ -177,16 +215,25 @@ class Match:
         training: Training,
     ) -> None:
         wins = wins_of(lines[len(lines) // 2 :], role)
-        players = [name for name in parse_mix(mix) if name not in NUMBERS]
+        players = [Path(name) for name in parse_mix(mix) if name not in NUMBERS]
         for number, rate in wins.items():
-            if number < GIVEN:
-                self.state["wins"][role][players[GIVEN - 1 - number]] = rate
+            player = players[GIVEN - 1 - number] if number < GIVEN else None
+            # A learned opponent of the parameters may have the name of a past self.
+            if player is not None and player.parent == self.out / "pool":
+                self.state["wins"][role][player.name] = rate
         scripted = [rate for number, rate in wins.items() if number > GIVEN]
         health = sum(scripted) / len(scripted) if scripted else 0.0
         best = self.state["best"].get(role, 0.0)
-        finite = all(bool(torch.isfinite(value).all()) for value in training.policy.state_dict().values())
+        broken = not_finite(policy=training.policy, critic=training.critic)
         good = self.out / role / "good.pt"
-        if good.is_file() and (not finite or health < best - self.parameters.health_drop):
+        if broken and not good.is_file():
+            rest = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+            raise ConfigurationError(
+                f"self-play: {role}: not finite after phase {phase}: {', '.join(broken[:3])}{rest}; there is no "
+                "earlier snapshot to go back to; a smaller learning_rate than "
+                f"{self.learnings[role].learning_rate:g} may help, in another --out"
+            )
+        if good.is_file() and (broken or health < best - self.parameters.health_drop):
             self.state["rollbacks"].append({"role": role, "phase": phase, "wins": health, "best": best})
             self._roll_back(role, good)
         else:
@@ -212,12 +259,14 @@ class Match:
 
     def _pool(self, role: str) -> dict[str, float]:
         """Past selves of the other role, path to the learner's share of wins: the latest, and the hardest before."""
+
+        def won(path: Path) -> float:
+            rate: float = self.state["wins"][role].get(path.name, _UNKNOWN)
+            return rate
+
         other = ROLES[1 - ROLES.index(role)]
         paths = sorted(
             (self.out / "pool").glob(f"{other}-*"), key=lambda path: int(path.name.rpartition("-")[2])
         )
-        wins: dict[str, float] = self.state["wins"][role]
-        names = [str(path) for path in paths]
-        latest, earlier = names[-1:], sorted(names[:-1], key=lambda name: wins.get(name, _UNKNOWN))
-        kept = latest + earlier[: self.parameters.pool - 1]
-        return {name: wins.get(name, _UNKNOWN) for name in kept}
+        kept = paths[-1:] + sorted(paths[:-1], key=won)[: self.parameters.pool - 1]
+        return {str(path): won(path) for path in kept}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from pe_core.bundle import BundleError, load_bundle
+from pe_core.bundle import BundleError, PolicyBundle, load_bundle
+from pe_core.config import ConfigurationError
 from pe_evaluation.evaluate import Match, evaluate
 from training.features import Canonical
+from training.games import BatchedGames, Task
 from training.learning.export import export
 from training.learning.gap import ALONE, DEPLOYED, SAMPLED, actor_of, play
 from training.learning.parameters import Learning
@@ -64,6 +67,26 @@ def test_a_beta_policy_is_sampled_safely_and_unfiltered_it_is_on_its_own(tmp_pat
     assert sampled.violating_episodes == 0
     assert sampled.interventions <= sampled.infeasible, "what is drawn is safe already"
     assert play(bundle, "random", ALONE, 1.0, 16, 0).interventions == 0
+
+
+def explored_before_the_filter(name: str) -> PolicyBundle:
+    """The bundle ``name``, as if it had been trained with exploration = nominal."""
+    bundle = load_bundle(name)
+    provenance = dict(bundle.schema.provenance)
+    provenance["learning"] = {**provenance["learning"], "exploration": "nominal"}
+    bundle.schema = dataclasses.replace(bundle.schema, provenance=provenance)
+    return bundle
+
+
+def test_noise_before_the_program_is_not_played_as_noise_after_it() -> None:
+    bundle = explored_before_the_filter("barriernet")
+    with pytest.raises(ConfigurationError, match="'sampled': allowed: deployed, alone.*exploration = 'nominal'"):
+        actor_of(bundle, SAMPLED, 0)
+    games = BatchedGames(Task(starts=2), 2)
+    assert actor_of(bundle, DEPLOYED, 0)(games, 0).shape == (2, 2)
+    # Without a program there is no before and after.
+    assert actor_of(explored_before_the_filter("ppo"), SAMPLED, 0)(games, 0).shape == (2, 2)
+    assert actor_of(load_bundle("barriernet"), SAMPLED, 0)(games, 0).shape == (2, 2)
 
 
 def test_a_policy_that_does_not_say_how_far_it_explored_is_refused(tmp_path: Path) -> None:

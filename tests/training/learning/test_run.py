@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from pe_core.config import ConfigurationError
+from pe_core.paths import boundary_path
 from pe_core.robot import V_MAX
+from pe_safety.feasibility.model import load_feasibility
+from training.batch import Batch
 from training.games import BatchedGames
 from training.learning.export import export
 from training.learning.parameters import Learning
@@ -115,7 +118,7 @@ def test_what_short_horizons_teach_is_a_barrier_net(tmp_path: Path) -> None:
 
 
 def test_parameters_can_be_changed_by_name_and_nothing_else() -> None:
-    changed = parameters("ppo", 1000, ["hidden=64", "opponents=flee"])
+    changed = parameters("ppo", 1000, ["hidden=64", "opponents=flee", "imitation=500"])
     assert (changed.hidden, changed.opponents, changed.steps) == (64, "flee", 1000)
     for change, message in (
         ("hiden=1", "unknown key 'hiden'"),
@@ -124,6 +127,49 @@ def test_parameters_can_be_changed_by_name_and_nothing_else() -> None:
     ):
         with pytest.raises(ConfigurationError, match=message):
             parameters("ppo", None, [change])
+
+
+def test_a_training_that_would_only_imitate_is_refused() -> None:
+    message = r"cbf-beta\.yaml.*imitation = 2000000: allowed: less than steps = {}$"
+    for steps in (200_000, 2_000_000):
+        with pytest.raises(ConfigurationError, match=message.format(steps)):
+            parameters("cbf-beta", steps, [])
+    assert parameters("cbf-beta", 400_000, ["imitation=100000"]).imitation == 100_000
+    assert parameters("cbf-beta", 2_000_001, []).steps == 2_000_001
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "cbf-beta"])
+def test_a_price_of_corrections_is_refused_where_nothing_would_pay_it(algorithm: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"correction = 0\.1: allowed: 0\.01.*correction in config/training"):
+        Learning(algorithm=algorithm, correction=0.1)
+    assert Learning(algorithm="barriernet", correction=0.1).correction == 0.1
+
+
+def test_a_step_into_a_state_that_the_boundary_calls_infeasible_costs_its_price(tmp_path: Path) -> None:
+    weight = 0.5
+    learning = dataclasses.replace(SMALL, teacher="", imitation=0, horizon=96, feasibility=weight)
+    free = Training(dataclasses.replace(learning, feasibility=0.0), 3, tmp_path / "free", 1, "test", False)
+    model = load_feasibility(boundary_path(learning.boundary))
+    wanted: list[np.ndarray] = []
+    step = free.games.step
+
+    def watched(actions: np.ndarray, role: int | None = None) -> Batch:
+        batch = step(actions, role)
+        depth = -free.games.feasibility(model)[:, 0]
+        ended = batch.terminated | batch.truncated
+        wanted.append(np.where((depth > 0.0) & ~ended, weight * np.minimum(depth, 1.0), 0.0))
+        return batch
+
+    free.games.step = watched  # type: ignore[method-assign]
+    priced = Training(learning, 3, tmp_path / "priced", 1, "test", False)
+    for training in (free, priced):
+        training.advance()
+        training.close()
+    price = np.stack(wanted)
+    taken = (free.rollout.rewards - priced.rollout.rewards).numpy() / free.reward_scale
+    assert torch.equal(free.rollout.actions, priced.rollout.actions), "the same games"
+    np.testing.assert_allclose(taken, price, rtol=0.0, atol=1e-5)
+    assert 10 < (price > 0.0).sum() < 0.5 * price.size and (taken[price == 0.0] == 0.0).all()
 
 
 def deterministic_return(training: Training) -> float:
@@ -138,11 +184,13 @@ def deterministic_return(training: Training) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_it_04_fifty_thousand_steps_show_learning(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "seed"), [("ppo", 0), ("ppo", 1), ("ppo", 2), ("barriernet", 0), ("barriernet", 1)]
+)
+def test_it_04_fifty_thousand_steps_show_learning(tmp_path: Path, algorithm: str, seed: int) -> None:
     learning = Learning(
-        opponents="random", hidden=64, games=128, horizon=32, minibatch=256, epochs=10, starts=512, steps=50_000,
-        critic_only=1, divergence=0.05, learning_rate=1e-3, discount=0.9, trace=0.9, deviation_high=1.0,
+        algorithm=algorithm, opponents="random", hidden=64, games=128, horizon=32, minibatch=256, epochs=10, starts=512,
+        steps=50_000, critic_only=1, divergence=0.05, learning_rate=1e-3, discount=0.9, trace=0.9, deviation_high=1.0,
     )  # fmt: skip
     training = Training(learning, seed, tmp_path, 1, "test", resume=False)
     before = deterministic_return(training)

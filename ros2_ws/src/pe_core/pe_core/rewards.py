@@ -4,12 +4,13 @@ With the distance g_k of the centres after step k, the arena's half side L, the 
 smallest margin m of the robot's own body, the pursuer is paid
 
     r_k = capture [captured] - time / T + progress (g_{k-1} - g_k) / L
-          + safety (clip(m / safety_scale, -1, 1) - 1) - correction c_k
+          + safety (clip(m / safety_scale, -1, 1) - 1) - correction c_k^2
 
 and the evader the negative of the first line with its own second line.  The first line is the game, zero-sum; its
 progress sums to (g_0 - g_end) / L over an episode, whatever the way.  The safety term is never positive, so that
-nobody gains by living longer in the open: 0 from safety_scale on, - safety at contact.  c_k is the size of the
-filter's correction (``pe_safety.ladder.correction_size``), dimensionless.
+nobody gains by living longer in the open: 0 from safety_scale on, - safety at contact.  c_k^2 is
+|u_safe - u_nom|^2 in action units (v / v_max, omega / omega_max), the square of ``pe_safety.ladder.correction_size``,
+which is infinite where the nominal command is not finite; with a weight of 0 that costs nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Rewards:
         0.25, unit="m", low=0.001, high=10.0, description="body margin from which the safety term is zero"
     )
     correction: float = quantity(
-        0.0, low=0.0, high=10.0, description="taken for a correction of size 1 in one step"
+        0.0, low=0.0, high=10.0, description="weight of |u_safe - u_nom|^2 of a step, in action units"
     )
 
     def __post_init__(self) -> None:
@@ -73,7 +74,7 @@ def write_rewards(
 
     Args:
         closed: g_{k-1} - g_k [m]; half_side: [m].
-        margins: (2,) smallest margin of each body [m]; corrections: (2,) sizes.
+        margins: (2,) smallest margin of each body [m]; corrections: (2,) sizes c_k.
         weights: ``Rewards.as_array()``.
     """
     game = weights[PROGRESS] * closed / half_side - weights[TIME] / max_steps
@@ -81,5 +82,7 @@ def write_rewards(
         game += weights[CAPTURE]
     for r in range(2):
         near = min(max(margins[r] / weights[SAFETY_SCALE], -1.0), 1.0) - 1.0
-        own = weights[SAFETY] * near - weights[CORRECTION] * corrections[r]
+        own = weights[SAFETY] * near
+        if weights[CORRECTION] > 0.0:  # 0 times an infinite correction would be NaN
+            own -= weights[CORRECTION] * corrections[r] ** 2
         out[r] = own + (game if r == 0 else -game)

@@ -3,7 +3,7 @@
     z = W_3 relu(W_2 relu(W_1 (x - mean) / scale + b_1) + b_2) + b_3,    P(infeasible within the horizon) = sigmoid(z)
 
 The feasibility margin H(x) = z_0 - z, with z_0 the threshold, is a barrier-like function: H >= 0 where the state is
-taken for feasible.  Training adds a penalty where H < 0, or asks of an action that H(x+) >= 0 (:func:`bend`).  What is
+taken for feasible.  Training can charge H < 0; games of ``collect`` can ask for H(x+) >= min(H, 0) (``bend``).  What is
 cheap to obey may be asked too often, a warning may not: it stands beside the filter where H_1(x) = z_1 - z < 0, with
 z_1 > z_0 the alarm.
 """
