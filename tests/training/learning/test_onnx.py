@@ -140,7 +140,7 @@ def test_committed_policies_have_one_that_acts_as_they_do(name: str, repository:
     path = repository / "models" / name
     bundle = load_bundle(str(path))
     assert bundle.schema.onnx is not None and bundle.schema.onnx["difference"] <= 1e-5
-    observations = golden_observations()
+    observations = golden_observations(bundle.schema.role)
     found = run_onnx((path / "model.onnx").read_bytes(), [torch.from_numpy(observations).float()], bundle.schema.inputs)
     np.testing.assert_allclose(found, bundle.act(observations), atol=1e-5)
 
