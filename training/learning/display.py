@@ -22,14 +22,19 @@ _TELL_EVERY_S = 30.0
 
 class Display:
     """A bar with the few numbers that matter; the curves for TensorBoard, where it is installed, below ``folder``, and
-    for Weights & Biases, where that is asked for."""
+    for Weights & Biases, where that is asked for.
 
-    def __init__(self, folder: Path, total: int, completed: int, wandb: WandbCurves | None = None) -> None:
+    ``resumed_at``: steps from which a training goes on; what was written of later ones before a kill does not count.
+    """
+
+    def __init__(
+        self, folder: Path, total: int, completed: int, wandb: WandbCurves | None = None, resumed_at: int | None = None
+    ) -> None:
         self.console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=self.console)
         self._bar = self._progress.add_task("begins", total=total, completed=completed)
-        self._writer = _writer(folder)
+        self._writer = _writer(folder, None if resumed_at is None else resumed_at + 1)
         self._wandb = wandb
         self._told = 0.0
 
@@ -83,9 +88,9 @@ def stopped_by_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _writer(folder: Path) -> Any:
+def _writer(folder: Path, purge_step: int | None) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(folder), purge_step=purge_step)

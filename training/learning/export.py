@@ -50,8 +50,7 @@ def load_policy(run: Path) -> tuple[Policy, Learning, dict[str, Any]]:
         "torch": data["torch"],
         "spread": policy.spread(),
     }
-    if "start" in data:
-        provenance["start"] = data["start"]
+    provenance |= {key: data[key] for key in ("start", "resumed") if key in data}
     return policy.eval(), learning, provenance
 
 

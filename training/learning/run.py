@@ -270,6 +270,15 @@ class Training:
         self.steps, self.rollouts, self.wall = state["steps"], state["rollouts"], state["wall"]
         kept = [line for line in read_curves(self.out / CURVES) if line["rollout"] <= self.rollouts]
         write_text(self.out / CURVES, "".join(json.dumps(line) + "\n" for line in kept))
+        self._note_revision()
+
+    def _note_revision(self) -> None:
+        """In the run's account, from which step on another revision of the code goes on."""
+        data, now = json.loads((self.out / RUN).read_text()), git_revision()
+        resumed = data.get("resumed", [])
+        if now != (resumed[-1] if resumed else data)["revision"]:
+            data["resumed"] = [*resumed, {"steps": self.steps, "revision": now}]
+            write_text(self.out / RUN, json.dumps(data, indent=1) + "\n")
 
     def _short_horizon(self) -> ShortHorizon:
         assert isinstance(self.policy, BarrierNetPolicy)

@@ -82,7 +82,9 @@ def train(
             curves = WandbCurves(folder, wandb, group, json.loads((folder / RUN).read_text()))
         with (
             stopped_by_interrupt() as stop,
-            Display(folder, learning.steps, training.steps, curves) as display,
+            Display(
+                folder, learning.steps, training.steps, curves, training.steps if resume else None
+            ) as display,
         ):
             training.imitate(display.imitates)
             while not training.finished and not stop():

@@ -16,9 +16,10 @@ from pe_core.robot import V_MAX
 from pe_safety.feasibility.model import load_feasibility
 from training.batch import Batch
 from training.games import BatchedGames
-from training.learning.export import export
+from training.learning import run
+from training.learning.export import export, load_policy
 from training.learning.parameters import Learning
-from training.learning.run import CURVES, Training, task_of
+from training.learning.run import CURVES, RUN, Training, task_of
 from training.learning.train_main import parameters
 
 SMALL = Learning(
@@ -35,6 +36,19 @@ def train(learning: Learning, out: Path, rollouts: int, resume: bool = False, th
     training.save()
     training.close()
     return training
+
+
+def test_another_revision_that_goes_on_is_named_in_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(SMALL, tmp_path, 1)
+    first = json.loads((tmp_path / RUN).read_text())["revision"]
+    steps = train(SMALL, tmp_path, 1, resume=True).steps
+    assert "resumed" not in load_policy(tmp_path)[2]
+    monkeypatch.setattr(run, "git_revision", lambda: "another")
+    for _ in range(2):
+        train(SMALL, tmp_path, 1, resume=True)
+    found = load_policy(tmp_path)[2]
+    assert found["revision"] == first
+    assert found["resumed"] == [{"steps": steps, "revision": "another"}]
 
 
 @pytest.mark.parametrize(
