@@ -1,7 +1,8 @@
 """``./pe bench barrier-net``: what an exported BarrierNet costs, and the rows that one learns with.
 
 The network has two hidden layers of 128; states are those of the tests, half of them at the edge of the safe set and
-half close to the other robot, so that the QP has work to do.  One call of a bundle is padded to 16 rows.
+half close to the other robot, so that the QP has work to do.  ``act``, what nodes call, is padded to 16 rows.  The
+learned bundles of models/ stand beside fresh networks: they also turn and mirror what they see, and make features.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from pe_core.bundle import GOLDEN_ROWS, PolicyBundle, load_bundle, save_bundle
+from pe_core.bundle import GOLDEN_ROWS, MODEL_FILE, PolicyBundle, load_bundle, save_bundle
 from pe_core.observation import SIZE
+from pe_core.paths import bundle_path
 from pe_safety.barrier_net import BarrierNet
 from pe_safety.game_rows import ROWS, rows_of_games
 from tests.bench.rows import Row, find, in_turn, print_table, timing_rows, write_rows
@@ -24,7 +26,12 @@ from training.games import BatchedGames, Task
 
 BENCH = "barrier_net"
 STATES, GAMES = 480, 1024
-TARGETS = {("barrier net", "forward, 1 state"): 300.0, ("game rows", f"{GAMES} games"): 1000.0}
+COMMITTED = ("ppo", "cbf-beta", "barriernet")
+TARGETS = {
+    ("barrier net", "forward, 1 state"): 300.0,
+    **{(f"models/{name}", "forward, 1 state"): 300.0 for name in COMMITTED},
+    ("game rows", f"{GAMES} games"): 1000.0,
+}
 """Largest medians [us] that are asked for."""
 
 
@@ -68,8 +75,14 @@ def _policy_subjects() -> dict[str, dict[str, Callable[[], object]]]:
     observations = observed_states(1, STATES + 16).observations
     seen = torch.tensor(observations, dtype=torch.float32)
     cases: dict[str, dict[str, Callable[[], object]]] = {}
-    for subject, module in _policies().items():
-        scripted, bundle = torch.jit.script(module.eval()), _bundle(subject, module, observations)
+    subjects = {
+        name: (torch.jit.script(module.eval()), _bundle(name, module, observations))
+        for name, module in _policies().items()
+    }
+    for name in COMMITTED:
+        bundle = load_bundle(name, role="pursuer")
+        subjects[f"models/{name}"] = torch.jit.load(str(bundle_path(name) / MODEL_FILE)), bundle
+    for subject, (scripted, bundle) in subjects.items():
         for n in (1, 16):
             states = f"{n} state" + ("s" if n > 1 else "")
             cases.setdefault(f"forward, {states}", {})[subject] = _in_parts(
