@@ -210,7 +210,7 @@ def test_bringup_builds_without_its_links_as_in_a_source_distribution(
     distributions: tuple[Path, Path], tmp_path: Path
 ) -> None:
     with tarfile.open(distributions[0]) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path)
     (unpacked,) = tmp_path.iterdir()
     bringup = unpacked / "ros2_ws" / "src" / "pe_bringup"
     assert not (bringup / "launch").exists()
