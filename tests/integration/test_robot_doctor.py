@@ -9,7 +9,8 @@ import time
 import pytest
 from rosgraph_msgs.msg import Clock
 
-from pe_nodes import qos
+from pe_core.robot import load_robot
+from pe_nodes import qos, robot_probe
 from pe_nodes.messages import set_stamp
 from tests.support.patience import patience
 
@@ -45,7 +46,7 @@ def doctor(processes, probe, namespace: str, sure: str) -> dict[str, list[str]]:
     return said
 
 
-def test_poses_frames_and_simulated_time_are_looked_at(processes, probe):
+def test_poses_frames_and_simulated_time_are_looked_at(processes, probe, monkeypatch):
     for role in ("pursuer", "evader"):
         processes.node("emulated_robot", f"/{role}", {"cmd_vel": "driver/cmd_vel"}, **FRAMES)
     common = {"robot": "turtlebot3_burger", **FRAMES}
@@ -66,3 +67,10 @@ def test_poses_frames_and_simulated_time_are_looked_at(processes, probe):
     assert said["frames"] == ["FAIL odom has child frame 'base_footprint', the estimator base_frame 'base_link'"]
     assert "note simulated time: stamps are judged by /clock, not by this machine's" in said["clock"]
     assert any(line.startswith(("ok /evader/odom", "note /evader/odom")) for line in said["clock"]), said["clock"]
+
+    # What is discovered only after it began to look is looked at all the same.
+    for name in ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+        monkeypatch.setenv(name, processes.environment[name])
+    monkeypatch.setattr(robot_probe, "DISCOVERY", 0.0)
+    seen = robot_probe.RobotProbe("pursuer", "pursuer", load_robot("turtlebot3_burger"), 3.0).run()
+    assert seen.topics["/pursuer/mocap/pose"].arrivals and seen.topics["/pursuer/odom"].arrivals

@@ -42,6 +42,7 @@ class RobotProbe:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")
         self.seen = Observed(namespace.strip("/"), role, robot, seconds, domain)
         self._simulated_ns = 0
+        self._heard: set[str] = set()
 
     def run(self) -> Observed:
         """Look for ``seconds`` and return what was seen."""
@@ -55,6 +56,7 @@ class RobotProbe:
             for profile in (emergency_stop.ANY, emergency_stop.PUBLISHER):
                 self._node.create_subscription(Bool, emergency_stop.TOPIC, self._on_stop, profile)
             self._spin(DISCOVERY)
+            self._listen_to_transforms()
             self._listen()
             # Before both ends of a connection know of one another nothing comes, and that is no low rate.
             end = time.monotonic() + FIRST
@@ -62,7 +64,11 @@ class RobotProbe:
                 topic.arrivals for name, topic in self.seen.topics.items() if name != self.seen.pose_topic
             ):
                 self._spin(0.1)
+                self._listen()
             self._spin(self.seen.seconds)
+            if self._listen():
+                # Discovered late, as on a busy network: what is new is looked at as long as the rest.
+                self._spin(self.seen.seconds)
             self._look()
             self._ask()
         finally:
@@ -76,17 +82,26 @@ class RobotProbe:
         while (left := end - time.monotonic()) > 0.0:
             self._executor.spin_once(timeout_sec=left)
 
-    def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """Hear what has been discovered; returns whether something is new."""
+        before = len(self._heard)
         own = self.seen.namespace
         names = {name for name, kinds in self._node.get_topic_names_and_types() if "nav_msgs/msg/Odometry" in kinds}
         states = {name for name in names if name.endswith("/state") and name.count("/") == 2}
-        for name in sorted({f"/{own}/odom", f"/{own}/state"} & names | states):
-            handler = self._on_odometry(name, name.endswith("/state"))
-            self._node.create_subscription(Odometry, name, handler, qos.SENSOR)
-        if self._node.count_publishers(CLOCK):
+        for name in sorted(({f"/{own}/odom", f"/{own}/state"} & names | states) - self._heard):
+            self._hear(name, Odometry, self._on_odometry(name, name.endswith("/state")))
+        if CLOCK not in self._heard and self._node.count_publishers(CLOCK):
             self.seen.topics[CLOCK] = Topic()
-            self._node.create_subscription(Clock, CLOCK, self._on_clock, qos.SENSOR)
+            self._hear(CLOCK, Clock, self._on_clock)
         self._listen_to_poses()
+        return len(self._heard) > before
+
+    def _hear(self, name: str, kind: type, handler: Callable[[Any], None]) -> None:
+        self._heard.add(name)
+        self._node.create_subscription(kind, name, handler, qos.SENSOR)
+
+    def _listen_to_transforms(self) -> None:
+        own = self.seen.namespace
         try:
             kind = importlib.import_module("tf2_msgs.msg").TFMessage
         except ModuleNotFoundError:
@@ -106,7 +121,7 @@ class RobotProbe:
             taken = [kind for kind in kinds if kind in POSE_TYPES]
             if taken and name != seen.node("initialpose"):
                 seen.pose_topic, seen.pose_type = name, taken[0]
-        if not seen.pose_topic:
+        if not seen.pose_topic or seen.pose_topic in self._heard:
             return
         topic = seen.topics.setdefault(seen.pose_topic, Topic())
         said = {info.topic_type for info in self._node.get_publishers_info_by_topic(seen.pose_topic)}
@@ -116,7 +131,7 @@ class RobotProbe:
             def take(message: Any) -> None:
                 self._received(topic, message)
 
-            self._node.create_subscription(message_class(seen.pose_type), seen.pose_topic, take, qos.SENSOR)
+            self._hear(seen.pose_topic, message_class(seen.pose_type), take)
 
     def _on_clock(self, message: Clock) -> None:
         self._simulated_ns = stamp_ns(message.clock)
