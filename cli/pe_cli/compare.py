@@ -106,8 +106,10 @@ def compare(
     place = out / TENSORBOARD if tensorboard == BESIDE else tensorboard
     tracking = Tracking(place, wandb.value)
     if bags:
-        given = {"--seeds": seeds, "--approaches": approaches, "--evaders": evaders, "--workers": workers}
-        for name, value in (given | {"--batch": batch}).items():
+        given = {
+            "--seeds": seeds, "--approaches": approaches, "--evaders": evaders, "--workers": workers, "--batch": batch,
+        }  # fmt: skip
+        for name, value in given.items():
             if value is not None:
                 raise typer.BadParameter("is not for --bags, which play nothing", param_hint=name)
         if simulator != ARENA or physics is not None:

@@ -23,8 +23,6 @@ POSITION_MOST, HEADING_MOST = 0.15, 0.2
 LOST_MOST = 0.1
 POSE_RATE = 5.0
 """Absolute poses that come more seldom [Hz] leave the robot to its wheels for long."""
-POSE_OLDEST = 0.2
-"""As the estimator's sensor_timeout [s], where it does not say."""
 POSE_TYPES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
 CLOCK = "/clock"
 BRINGUP = "start the robot's bringup; its namespace must be the same"
@@ -330,7 +328,8 @@ def poses(seen: Observed) -> list[Finding]:
     said = "fewer than three" if math.isnan(rate) else f"{rate:.1f} Hz"
     remedy = f"above {POSE_RATE:g} Hz; between two of them only the wheels are believed"
     found.append(Finding("note" if slow else "ok", "poses", f"{name}: {said}, {seen.pose_type.split('/')[-1]}", remedy))
-    offset, oldest = topic.offset(seen.simulated), float(seen.of("state_estimator", "sensor_timeout", POSE_OLDEST))
+    offset, usual = topic.offset(seen.simulated), EstimatorSettings().sensor_timeout
+    oldest = float(seen.of("state_estimator", "sensor_timeout", usual))
     if not topic.stamps:
         text = f"{name}: stamps are zero, and taken for the time of receipt"
         found.append(Finding("note", "poses", text, "a source that says when it saw the robot"))

@@ -38,17 +38,17 @@ def trainings_of(bundles: Sequence[str]) -> NDArray[np.float64]:
     return np.array([training_of(schema.provenance) for schema in schemas], dtype=np.float64)
 
 
-def speed_of(trainings: NDArray[np.float64]) -> float:
-    """All steps over all seconds of trainings (n, 2); 0 where nothing was learned."""
-    steps, seconds = trainings.sum(axis=0)
-    return float(steps / seconds) if seconds > 0.0 else 0.0
+def speed_of(trainings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All steps over all seconds of trainings (..., n, 2); 0 where nothing was learned."""
+    total = trainings.sum(axis=-2)
+    steps, seconds = total[..., 0], total[..., 1]
+    return np.divide(steps, seconds, out=np.zeros_like(steps), where=seconds > 0.0)
 
 
 def resampled_speeds(trainings: NDArray[np.float64], resamples: int) -> NDArray[np.float64]:
     """Bootstrap replicates (resamples,) of :func:`speed_of`: trainings are drawn, with replacement."""
     random = generator(0, len(trainings), "comparison/trainings")
-    drawn = trainings[random.integers(len(trainings), size=(resamples, len(trainings)))]
-    return np.array([speed_of(each) for each in drawn])
+    return speed_of(trainings[random.integers(len(trainings), size=(resamples, len(trainings)))])
 
 
 def code_lines(module: str) -> int:

@@ -66,7 +66,7 @@ def evidence_of(results: Results, gap: GapDefinition, rules: Rules, rivals: Sequ
     if unfit:
         return unfit
     trainings = trainings_of(results.plan.approach(gap.deployed).bundles)
-    numbers["training_speed"], numbers["training_s"] = speed_of(trainings), float(trainings[:, 1].mean())
+    numbers["training_speed"], numbers["training_s"] = float(speed_of(trainings)), float(trainings[:, 1].mean())
     drawn["training_speed"] = resampled_speeds(trainings, len(drawn["task"]))
     rows = results.all_rows(gap.deployed)
     times = np.array([[number(row["policy_us"]), number(row["filter_us"])] for row in rows]).sum(axis=1)
@@ -82,7 +82,7 @@ def evidence_of(results: Results, gap: GapDefinition, rules: Rules, rivals: Sequ
         "gap": f"episodes of {gap.trained} and {gap.deployed}",
         "violations": f"episodes of {gap.deployed}, all worlds",
         "task": f"{sum(map(len, captured)):,} episodes that all candidates have played",
-        "training_speed": f"provenance in bundle.json of {_count(len(trainings), 'training')}",
+        "training_speed": f"provenance in bundle.json, trainings: {len(trainings)}",
         "complexity": f"{len(counted)} modules of pe_safety; times of {gap.deployed} at batch one",
     }
     return Evidence(gap.name, gap.title, gap.deployed, numbers, drawn, sources)
@@ -103,17 +103,13 @@ def _contacts(results: Results, approach: str) -> list[list[list[float]]]:
 
 def unfit_bundles(plan: Plan, gap: GapDefinition) -> str:
     """Why nothing is known of the training of a gap's policies; empty where all is."""
-    for name in (gap.trained, gap.deployed):
-        bundle = plan.approach(name).bundle
+    names = [bundle for name in (gap.trained, gap.deployed) for bundle in plan.approach(name).bundles]
+    for bundle in dict.fromkeys(names):
         try:
             load_bundle(bundle, role="pursuer")
         except ConfigurationError:
             return f"its policy '{bundle}' is not among the bundles here, so nothing is known of its training"
     return ""
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + "s" * (number != 1)
 
 
 def replicates(evidence: Sequence[Evidence]) -> int:

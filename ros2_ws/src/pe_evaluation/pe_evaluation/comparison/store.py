@@ -93,7 +93,6 @@ class Store:
         self.folder, self.plan, self.simulator = folder, plan, simulator
         found = identity_of_plan(plan)
         if simulator is not None:
-            found["plan"].pop("batch", None)  # always one
             found["configuration"]["simulator"] = _digest(simulator.identity())
             found["configuration_sha256"] = _digest([found["plan"], found["configuration"]])
             found["simulator"] = simulator.identity()

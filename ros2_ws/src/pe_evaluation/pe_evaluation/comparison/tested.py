@@ -86,7 +86,7 @@ def compare(
         return {"pairs": 0, "reason": NO_PAIRS}
     differences = [values[:, :1] - values[:, 1:] for _, values in kept]
     values = np.concatenate([values for _, values in kept])
-    found = interval(float(stratified_mean(differences, None)[0]), resampled_means(differences, None)[:, 0])
+    found = interval(float((values[:, 0] - values[:, 1]).mean()), resampled_means(differences, None)[:, 0])
     row: dict[str, Any] = {
         "pairs": len(values),
         "means": [float(value) for value in values.mean(axis=0)],
@@ -176,7 +176,7 @@ def _welch_seeds(kept: Sequence[tuple[Stratum, NDArray[np.float64]]]) -> dict[st
         return {"reason": FEW_SEEDS}
     means = []
     for seed in seeds:
-        means.append(stratified_mean([values for stratum, values in kept if stratum[1] == seed], None))
+        means.append(np.concatenate([values for stratum, values in kept if stratum[1] == seed]).mean(axis=0))
     by_seed = np.array(means)
     return _welch(by_seed[:, 0], by_seed[:, 1]) | {"means": by_seed.tolist()}
 
