@@ -85,6 +85,24 @@ class Processes:
         self._running.append(process)
         return process
 
+    def succeed(
+        self, command: list[str], pause: Callable[[], object] = lambda: time.sleep(0.5), said: Callable[[], str] = str
+    ) -> str:
+        """What a command prints; again and again until it succeeds, for on a busy machine nodes start, and states age.
+
+        ``pause`` comes between two of them; what was ``said`` meanwhile is told with a failure.
+        """
+        end = time.monotonic() + patience(90.0)
+        while True:
+            done = subprocess.run(
+                command, env=self.environment, cwd=self.folder, text=True, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, timeout=patience(120.0), check=False,
+            )  # fmt: skip
+            if done.returncode == 0:
+                return done.stdout
+            assert time.monotonic() < end, f"{' '.join(command)}\n{done.stdout}{said()}"
+            pause()
+
     @staticmethod
     def output(process: Started) -> str:
         """Everything a process has printed."""

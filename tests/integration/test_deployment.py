@@ -52,7 +52,6 @@ class Rehearsal:
         script = folder / "pe"
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pe_cli "$@"\n')
         script.chmod(0o755)
-        self.environment = processes.environment
         self.processes = processes
         self.shells: dict[str, subprocess.Popen[str]] = {}
         for role in ROLES:
@@ -75,19 +74,9 @@ class Rehearsal:
             os.killpg(process.pid, signal.SIGINT)
         assert process.wait(60) in (0, 130), self.processes.output(process)
 
-    def command(self, line: str, limit: float = 90.0) -> str:
-        """A command, again and again until it succeeds: on a busy machine nodes start, and states age."""
-        end = time.monotonic() + patience(limit)
-        while True:
-            process = subprocess.Popen(
-                ["bash", "-c", line], cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
-            output, _ = process.communicate(timeout=patience(120.0))
-            if process.returncode == 0:
-                return output
-            assert time.monotonic() < end, f"{line}\n{output}\n{self.said()}"
-            self.probe.spin(0.2)
+    def command(self, line: str) -> str:
+        """What a command of the guide says, once it succeeds."""
+        return self.processes.succeed(["bash", "-c", line], lambda: self.probe.spin(0.2), self.said)
 
     def put_on_starts(self) -> None:
         """What the guide asks a person to do."""

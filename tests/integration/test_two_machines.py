@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,20 +52,6 @@ def on(machine: str, *words: str) -> list[str]:
     return ["ip", "netns", "exec", machine, sys.executable, "-m", "pe_cli", *words]
 
 
-def told(processes, command: list[str]) -> str:
-    """What a command says; again and again until it succeeds, for nodes start and states age on a busy machine."""
-    end = time.monotonic() + patience(90.0)
-    while True:
-        done = subprocess.run(
-            command, env=processes.environment, cwd=processes.folder, capture_output=True, text=True,
-            timeout=patience(60.0), check=False,
-        )  # fmt: skip
-        if done.returncode == 0:
-            return done.stdout
-        assert time.monotonic() < end, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
-        time.sleep(0.5)
-
-
 @pytest.fixture
 def networked(processes):
     """Processes that meet over a network only."""
@@ -104,7 +89,7 @@ def test_two_robots_on_two_computers_play_a_scored_game_over_the_network(network
         networked.start(on(machine, "launch", "robot.launch.py", *words))
     judged = ("localisation:=mocap", "truth:=mocap", "max_time:=4", "out:=scored")
     referee = networked.start(on(machines[1], "launch", "arena.launch.py", *here, *judged))
-    told(networked, on(machines[1], "robot", "arm", "pursuer", "evader"))
+    networked.succeed(on(machines[1], "robot", "arm", "pursuer", "evader"))
     assert referee.wait(60) == 0, networked.output(referee)
     scored = Path(networked.folder) / "scored"
     metrics = json.loads((scored / "metrics.json").read_text())
@@ -115,4 +100,4 @@ def test_two_robots_on_two_computers_play_a_scored_game_over_the_network(network
         counts = {connection.topic: connection.msgcount for connection in reader.connections}
     for role in ("pursuer", "evader"):
         assert counts[f"/{role}/cmd_vel"] > 80 and counts[f"/{role}/driver/cmd_vel"] > 80, counts
-    assert "passed" in told(networked, on(machines[0], "bag", str(scored), "--audit"))
+    assert "passed" in networked.succeed(on(machines[0], "bag", str(scored), "--audit"))

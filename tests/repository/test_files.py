@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.support.checkout import tracked_names
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -35,10 +36,7 @@ UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b|NotImplemented" r"E
 
 def tracked() -> list[Path]:
     """The tracked files that exist, links left out."""
-    if not (REPOSITORY / ".git").exists():
-        pytest.skip("not a git checkout (an unpacked source distribution)")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True).stdout
-    paths = [REPOSITORY / os.fsdecode(name) for name in listed.split(b"\0") if name]
+    paths = [REPOSITORY / name for name in tracked_names()]
     return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 

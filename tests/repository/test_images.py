@@ -18,6 +18,7 @@ from dockerfile_parse import DockerfileParser
 from pe_nodes import launch_arguments
 from pe_nodes.deployment_arguments import RobotArguments
 from tests.repository.sources import REPOSITORY
+from tests.support.checkout import tracked_names
 from tests.support.command_checks import compose, fault, stages
 from tests.support.shown_commands import in_script
 
@@ -110,10 +111,7 @@ def test_what_git_ignores_the_context_leaves_out() -> None:
 
 def test_the_suite_finds_in_the_context_what_it_reads() -> None:
     """Whatever is tracked is in it: the tests of the image read workflow, manifests and documents."""
-    if not (REPOSITORY / ".git").exists():
-        pytest.skip("not a git checkout (an unpacked source distribution)")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True, text=True)
-    lost = [name for name in filter(None, listed.stdout.split("\0")) if ignored(name)]
+    lost = [name for name in tracked_names() if ignored(name)]
     assert not lost, ", ".join(lost)
 
 

@@ -20,6 +20,7 @@ import pytest
 from pe_core.provenance import version
 from tests.repository.sources import REPOSITORY, WORKSPACE, imports, package_folders
 from tests.repository.sources import ROS_PACKAGES as PACKAGES
+from tests.support.checkout import tracked_names
 
 NODES = (
     "policy", "safety", "state_estimator", "arena_sim", "watchdog", "evaluation_recorder", "fault_injector", "referee",
@@ -54,10 +55,7 @@ def install_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def copy_of_checkout(target: Path) -> Path:
     """The tracked files of the checkout as they are now, links kept as links."""
-    if not (REPOSITORY / ".git").exists():
-        pytest.skip("not a git checkout (an unpacked source distribution)")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True).stdout
-    for name in filter(None, listed.decode().split("\0")):
+    for name in tracked_names():
         source = REPOSITORY / name
         if source.exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
