@@ -83,10 +83,11 @@ def test_a_robot_on_another_computer_is_found_and_its_clock_is_judged(networked,
 def test_two_robots_on_two_computers_play_a_scored_game_over_the_network(networked, machines):
     # As Create 3 has it: cmd_vel is the driver's, and the safety node's own command must still be in the bag.
     here = ("driver_topic:=cmd_vel", "scenario:=checks/cold_start")
+    robots = []
     for role, machine in zip(("pursuer", "evader"), machines, strict=True):
         networked.start(on(machine, "launch", "emulated_robot.launch.py", f"role:={role}", *here))
-        words = (f"role:={role}", "driver_topic:=cmd_vel", "localisation:=mocap", "record:=false")
-        networked.start(on(machine, "launch", "robot.launch.py", *words))
+        words = (f"role:={role}", "driver_topic:=cmd_vel", "localisation:=mocap", f"out:={role}-own")
+        robots.append(networked.start(on(machine, "launch", "robot.launch.py", *words)))
     judged = ("localisation:=mocap", "truth:=mocap", "max_time:=4", "out:=scored")
     referee = networked.start(on(machines[1], "launch", "arena.launch.py", *here, *judged))
     networked.succeed(on(machines[1], "robot", "arm", "pursuer", "evader"))
@@ -100,4 +101,16 @@ def test_two_robots_on_two_computers_play_a_scored_game_over_the_network(network
         counts = {connection.topic: connection.msgcount for connection in reader.connections}
     for role in ("pursuer", "evader"):
         assert counts[f"/{role}/cmd_vel"] > 80 and counts[f"/{role}/driver/cmd_vel"] > 80, counts
-    assert "passed" in networked.succeed(on(machines[0], "bag", str(scored), "--audit"))
+    for robot in robots:
+        robot.terminate()
+    for robot in robots:
+        robot.wait(patience(30.0))
+    # The whole certificate is in the bag of each robot; the referee's has what the network did not lose.
+    for bag, cycles in (("pursuer-own", 60), ("evader-own", 60), ("scored", 120)):
+        account = Path(networked.folder) / f"{bag}.json"
+        subprocess.run(
+            on(machines[0], "bag", bag, "--audit", "--json", str(account)), env=networked.environment,
+            cwd=networked.folder, timeout=patience(60.0), check=False,
+        )  # fmt: skip
+        audit = json.loads(account.read_text())
+        assert audit["failures"] == 0 and audit["checked"] > cycles, audit

@@ -16,6 +16,7 @@ from pe_nodes.deployment_arguments import ArenaArguments, EmulatedArguments, Rob
 from pe_nodes.deployment_graph import arena_records, emulated_records, robot_records
 from pe_nodes.launch_actions import parameters_of
 from pe_nodes.process_launch import check_startable
+from pe_safety.parameters import load_safety
 
 
 def robot(*words: str) -> dict:
@@ -131,6 +132,18 @@ def test_a_bag_has_the_safety_node_s_command_and_the_driver_s_under_their_own_na
 def test_without_a_watchdog_a_bag_has_one_command():
     topics = robot("driver_topic:=cmd_vel", "watchdog:=false")["evaluation_recorder"].parameters["topics"]
     assert [entry.split()[0] for entry in topics if "cmd_vel " in entry] == ["/pursuer/cmd_vel"]
+
+
+def test_a_robot_s_own_bag_says_all_that_its_audit_needs():
+    words = ("role:=evader", "robot:=turtlebot4", "opponent:=turtlebot3_burger", "speed_ratio:=0.8")
+    manifest = json.loads(robot(*words)["evaluation_recorder"].parameters["manifest"])
+    assert (manifest["robots"]["pursuer"]["name"], manifest["robots"]["evader"]["name"]) == (
+        "turtlebot3_burger", "turtlebot4",
+    )  # fmt: skip
+    assert manifest["robots"]["evader"]["v_max"] == pytest.approx(0.8 * load_robot("turtlebot4").v_max)
+    assert manifest["safety"] == dataclasses.asdict(load_safety("rcbf_robust"))
+    assert manifest["bundles"]["evader"]["name"] and "pursuer" not in manifest["bundles"]
+    assert manifest["arguments"]["stamped_cmd_vel"] is True
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from pe_nodes.deployment_arguments import (
 )
 from pe_nodes.devices import make_device
 from pe_nodes.graph import ODOMETRY, POSE, RECORDER, STATUS, WATCHDOG_TIMEOUT, NodeRecord
-from pe_nodes.manifest import manifest
+from pe_nodes.manifest import manifest, robot_manifest
 from pe_nodes.refereeing import with_time
 from pe_nodes.robot_models import scaled
 from pe_nodes.settings import DRIVER_TOPIC
@@ -49,9 +48,11 @@ def robot_records(arguments: RobotArguments) -> list[NodeRecord]:
     Raises:
         ConfigurationError: an argument is refused.
     """
-    arena = load_arena(arena_of(arguments.arena, arguments.robot))
+    place = arena_of(arguments.arena, arguments.robot)
+    arena = load_arena(place)
     own, rival = _models(arguments.robot, arguments.opponent_robot, arguments.speed_ratio, arguments.role)
-    check_game(arena, *((own, rival) if arguments.role == "pursuer" else (rival, own)))
+    robots = (own, rival) if arguments.role == "pursuer" else (rival, own)
+    check_game(arena, *robots)
     load_bundle(arguments.bundle, arguments.role, arena.dt)
     if arguments.feasibility:
         load_feasibility(boundary_path(arguments.feasibility))
@@ -92,7 +93,7 @@ def robot_records(arguments: RobotArguments) -> list[NodeRecord]:
     if arguments.watchdog:
         nodes.append(_watchdog(arguments, common["base_frame"], commands))
     if arguments.record:
-        nodes.insert(0, _robot_recorder(arguments))
+        nodes.insert(0, _robot_recorder(arguments, robot_manifest(arguments, place, robots)))
     return nodes
 
 
@@ -285,7 +286,7 @@ def _recorded(
     return entries, _under(role, namespace, entries) | elsewhere
 
 
-def _robot_recorder(arguments: RobotArguments) -> NodeRecord:
+def _robot_recorder(arguments: RobotArguments, identity: dict[str, Any]) -> NodeRecord:
     other = ROLES[1 - ROLES.index(arguments.role)]
     mine, remappings = _recorded(arguments, arguments.role, arguments.own)
     entries = [*_game_topics(), *mine, f"/{other}/state {ODOMETRY} reliable"]
@@ -294,7 +295,7 @@ def _robot_recorder(arguments: RobotArguments) -> NodeRecord:
         "out": arguments.out,
         "topics": entries,
         "bag_size": arguments.bag_size,
-        "manifest": json.dumps({"robot": dataclasses.asdict(arguments)}),
+        "manifest": json.dumps(identity),
         "use_sim_time": arguments.use_sim_time,
     }
     return NodeRecord("pe_nodes", RECORDER, RECORDER, f"/{arguments.own}", parameters, remappings)

@@ -12,8 +12,9 @@ from pe_core.bundle import load_bundle
 from pe_core.paths import boundary_path
 from pe_core.provenance import git_revision, version
 from pe_core.robot import RobotModel
+from pe_core.roles import ROLES
 from pe_core.scenario import load_scenario
-from pe_nodes.deployment_arguments import ArenaArguments
+from pe_nodes.deployment_arguments import ArenaArguments, RobotArguments
 from pe_nodes.launch_arguments import LaunchArguments
 from pe_safety.parameters import load_safety
 
@@ -27,35 +28,59 @@ def manifest(
     as the in-process evaluator computes it; noise and a device, which that has not, join them where there are any.
     """
     safety = dataclasses.asdict(load_safety(arguments.safety))
-    profiles = {
-        role: dataclasses.asdict(robot) for role, robot in zip(("pursuer", "evader"), robots, strict=True)
-    }
     configuration: dict[str, Any] = {
         "arena": dataclasses.asdict(load_arena(arena)),
         "scenario": load_scenario(arguments.scenario).played(),
-        "robots": [dataclasses.asdict(robot) for robot in robots],
+        "robots": list(_profiles(robots).values()),
         "safety": safety,
     }
     if arguments.noise != "none":
         configuration["noise"] = arguments.noise
     if arguments.base != "ideal":
         configuration["device"] = arguments.base
-    names = {"pursuer": arguments.pursuer, "evader": arguments.evader}
-    schemas = {role: load_bundle(name, role).schema for role, name in names.items()}
-    boundary = arguments.feasibility
-    digest = hashlib.sha256(boundary_path(boundary).read_bytes()).hexdigest() if boundary else None
     canonical = json.dumps(configuration, sort_keys=True)
     return {
         "git_revision": git_revision(),
         "version": version(),
-        "bundles": {role: {"name": schema.name, "sha256": schema.sha256} for role, schema in schemas.items()},
+        "bundles": {role: _bundle(getattr(arguments, role), role) for role in ROLES},
         "configuration_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
         "seed": arguments.seed,
         "scenario": arguments.scenario,
         "arena": arena,
         "arguments": dataclasses.asdict(arguments),
-        "robots": profiles,
+        "robots": _profiles(robots),
         "safety": safety,
-        "feasibility": {"name": boundary, "sha256": digest},
+        "feasibility": _boundary(arguments.feasibility),
         "speed_ratio": speed_ratio,
     }
+
+
+def robot_manifest(arguments: RobotArguments, arena: str, robots: tuple[RobotModel, RobotModel]) -> dict[str, Any]:
+    """That of one robot's own bag: what it was told, so that every cycle of its safety node can be audited.
+
+    Of the game it knows its part: seed, scenario and the opponent's policy are the referee's.
+    """
+    return {
+        "git_revision": git_revision(),
+        "version": version(),
+        "bundles": {arguments.role: _bundle(arguments.bundle, arguments.role)},
+        "arena": arena,
+        "arguments": dataclasses.asdict(arguments),
+        "robots": _profiles(robots),
+        "safety": dataclasses.asdict(load_safety(arguments.safety)),
+        "feasibility": _boundary(arguments.feasibility),
+        "speed_ratio": arguments.speed_ratio,
+    }
+
+
+def _profiles(robots: tuple[RobotModel, RobotModel]) -> dict[str, Any]:
+    return {role: dataclasses.asdict(robot) for role, robot in zip(ROLES, robots, strict=True)}
+
+
+def _bundle(name: str, role: str) -> dict[str, str]:
+    schema = load_bundle(name, role).schema
+    return {"name": schema.name, "sha256": schema.sha256}
+
+
+def _boundary(name: str) -> dict[str, str | None]:
+    return {"name": name, "sha256": hashlib.sha256(boundary_path(name).read_bytes()).hexdigest() if name else None}
