@@ -37,7 +37,8 @@ def train(
         bool, typer.Option("--resume", help="Go on where the run in the folder ended.")
     ] = False,
     start: Annotated[
-        Path | None, typer.Option(help="Run folder whose networks to begin with.", metavar="RUN")
+        Path | None,
+        typer.Option(help="Run folder, or policy bundle, whose networks to begin with.", metavar="RUN"),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads. Default: all cores.", min=1)] = None,
     set_: Annotated[

@@ -36,10 +36,11 @@ from training.learning.policies import BarrierNetPolicy, GaussianPolicy, Policy,
 from training.learning.ppo import Optimisers, update
 from training.learning.rollout import Account, Price, Rollout, collect
 from training.learning.shac import ShortHorizon
+from training.learning.start import CHECKPOINT, RUN, begin_with
 from training.networks import perceptron
 from training.opponents.learned import players_of
 
-CHECKPOINT, RUN, CURVES = "checkpoint.pt", "run.json", "curves.jsonl"
+CURVES = "curves.jsonl"
 CHECKPOINT_EVERY_S = 120.0
 
 
@@ -87,7 +88,7 @@ class Training:
         """Begin in the empty folder ``out``, or ``resume`` what is there.
 
         ``opponents`` is another mix than the parameters name; games are begun anew where a training that is resumed
-        had another one.  ``start`` is the run folder of a training whose networks this one begins with.
+        had another one.  ``start`` is what this one begins with (:func:`training.learning.start.begin_with`).
 
         Raises:
             ConfigurationError: something is there already; there is nothing to resume, or something else; the networks
@@ -227,30 +228,9 @@ class Training:
             "learning_sha256": self.learning.sha256(),
         }
         if start is not None:
-            data["start"] = self._start_from(start)
+            data["start"] = begin_with(start, self.learning.role, self.policy, self.critic)
         write_text(self.out / RUN, json.dumps(data, indent=1) + "\n")
         (self.out / CURVES).write_text("")
-
-    def _start_from(self, folder: Path) -> dict[str, Any]:
-        """Take the networks of the run in ``folder``; returns where they came from."""
-        for name in (RUN, CHECKPOINT):
-            if not (folder / name).is_file():
-                raise ConfigurationError(
-                    f"{folder}: no {name} to start from; allowed: a run folder of ./pe train"
-                )
-        then = json.loads((folder / RUN).read_text())
-        state = torch.load(folder / CHECKPOINT, weights_only=True)
-        try:
-            self.policy.load_state_dict(state["policy"])
-            self.critic.load_state_dict(state["critic"])
-        except RuntimeError as error:
-            raise ConfigurationError(
-                f"{folder}: its networks are not those of this training: {error}"
-            ) from error
-        self.policy.confine()
-        kept = {key: then[key] for key in ("command", "seed", "revision", "learning_sha256")}
-        kept |= {"steps": state["steps"], "wall_s": round(state["wall"], 1)}
-        return kept | ({"start": then["start"]} if "start" in then else {})
 
     def _load(self) -> None:
         path = self.out / CHECKPOINT

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from pe_core.bundle import BundleError, load_bundle
 from pe_core.config import ConfigurationError
 from pe_core.paths import boundary_path
 from pe_core.robot import V_MAX
+from pe_core.scripted.build import golden_observations
 from pe_safety.feasibility.model import load_feasibility
 from training.batch import Batch
 from training.games import BatchedGames
@@ -232,5 +234,30 @@ def test_a_second_part_begins_with_the_networks_of_the_first_and_says_so(tmp_pat
         Training(
             dataclasses.replace(SMALL, hidden=8), 3, tmp_path / "x", 1, "", False, start=tmp_path / "first"
         )
-    with pytest.raises(ConfigurationError, match=r"no run\.json to start from"):
+    with pytest.raises(ConfigurationError, match=r"nothing to start from; allowed: a run folder .*, or a bundle"):
         Training(SMALL, 3, tmp_path / "y", 1, "", False, start=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ppo", "cbf-beta", "barriernet"])
+def test_a_training_begins_with_the_policy_of_a_bundle_and_says_so(tmp_path: Path, name: str) -> None:
+    learning = Learning(**load_bundle(name, "pursuer").schema.provenance["learning"])
+    learning = dataclasses.replace(learning, opponents="flee", games=16, horizon=4, minibatch=32, starts=64)
+    training = Training(learning, 3, tmp_path / "run", 1, "on", False, start=Path(name))
+    training.save()
+    path, _ = export(tmp_path / "run", "again", tmp_path)
+    seen = golden_observations("pursuer", 200)
+    given, again = load_bundle(name, "pursuer"), load_bundle(str(path), "pursuer")
+    assert np.array_equal(given.act(seen), again.act(seen))
+    then, now = given.schema.provenance, again.schema.provenance
+    assert now["start"]["bundle"] == name and now["start"]["sha256"] == given.schema.sha256
+    assert now["start"]["command"] == then["command"]
+    assert now["start"].get("start") == then.get("start")
+    assert now["spread"] == pytest.approx(then["spread"])
+    training.close()
+
+
+def test_a_bundle_of_another_algorithm_or_role_is_no_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="networks are not those"):
+        Training(SMALL, 3, tmp_path / "x", 1, "", False, start=Path("lead"))
+    with pytest.raises(BundleError, match="made for role evader"):
+        Training(SMALL, 3, tmp_path / "y", 1, "", False, start=Path("barriernet-evader"))

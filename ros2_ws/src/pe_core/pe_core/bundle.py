@@ -104,6 +104,10 @@ class PolicyBundle:
             found: torch.Tensor = self._module.density(self._padded(observations))
         return found[: len(observations)].to(torch.float64).numpy()
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Parameters and buffers of the module by name, to go on learning from."""
+        return dict(self._module.state_dict())
+
     def _padded(self, values: NDArray[np.float64]) -> torch.Tensor:
         missing = -len(values) % _ROWS
         if missing:
