@@ -1,8 +1,8 @@
-"""Training, end to end: ours beside Stable-Baselines3 on the same game, in turn in the same run.
+"""Training, end to end: ours beside Stable-Baselines3, rsl_rl and skrl on the same game, in turn in the same run.
 
 A step is one control step of one game with everything that learning from it costs.  Stable-Baselines3 is measured as
-its manual uses it, on Gymnasium environments stepped one by one, and on our batched games through its vector interface,
-which is the best that can be done for it.  Every learner has networks of two layers of 128 and the same opponent.
+its manual uses it, on Gymnasium environments stepped one by one; it and the others, on our batched games, which is the
+best that can be done for them.  Every learner has networks of two layers of 128 and the same opponent.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from tests.bench import learning_peers
 from tests.bench.rows import Row, print_table
-from training.environment import PursuitEvasion, action_space, observation_space
-from training.games import BatchedGames, Task
 from training.learning.parameters import Learning, load_learning
 from training.learning.run import Training
 
 BENCH = "training"
-OURS, SB3, SB3_BATCHED = (
-    "ours",
-    "stable-baselines3, 8 environments",
-    "stable-baselines3, on our batched games",
-)
+OURS, SB3 = "ours", "stable-baselines3, 8 environments"
+PEERS: dict[str, Callable[[int], Callable[[], int]]] = {
+    SB3: learning_peers.stable_baselines,
+    "stable-baselines3, on our batched games": learning_peers.stable_baselines_batched,
+    "rsl_rl, on our batched games": learning_peers.rsl_rl,
+    "skrl, on our batched games": learning_peers.skrl,
+}
 TIMES, RATE = 50.0, 40_000.0
 """Asked: plain PPO over Stable-Baselines3 as its manual uses it; BarrierNet, steps a second."""
-_SB3_GAMES = 256
 
 
 def _ours(learning: Learning, threads: int, folder: Path) -> Callable[[], int]:
@@ -44,83 +43,16 @@ def _ours(learning: Learning, threads: int, folder: Path) -> Callable[[], int]:
     return call
 
 
-def _stable_baselines(envs: Any, horizon: int, batch: int, threads: int) -> Callable[[], int]:
-    import torch
-    from stable_baselines3 import PPO
-
-    torch.set_num_threads(threads)
-    networks = {"pi": [128, 128], "vf": [128, 128]}
-    learner = PPO(
-        "MlpPolicy", envs, n_steps=horizon, batch_size=batch, n_epochs=3, policy_kwargs={"net_arch": networks},
-        device="cpu", seed=0,
-    )  # fmt: skip
-    steps = horizon * envs.num_envs
-
-    def call() -> int:
-        learner.learn(steps, reset_num_timesteps=False)
-        return steps
-
-    return call
-
-
-def _one_by_one() -> Any:
-    from stable_baselines3.common.vec_env import DummyVecEnv
-
-    return DummyVecEnv([lambda: PursuitEvasion(Task(starts=256)) for _ in range(8)])
-
-
-def _batched(threads: int) -> Any:
-    """Our batched games as a vector environment of Stable-Baselines3."""
-    from stable_baselines3.common.vec_env import VecEnv
-
-    class Adapter(VecEnv):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.inner = BatchedGames(Task(starts=2048), _SB3_GAMES, threads)
-            super().__init__(_SB3_GAMES, observation_space(), action_space(0.0))
-
-        def reset(self) -> np.ndarray:
-            self.inner.reset()
-            return self.inner.observe(0).copy()
-
-        def step_async(self, actions: np.ndarray) -> None:
-            self.inner.step(actions.astype(np.float64), 0)
-
-        def step_wait(self) -> Any:
-            batch = self.inner.batch
-            over = batch.terminated | batch.truncated
-            infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-            for n in np.flatnonzero(over):
-                infos[n]["terminal_observation"] = batch.final[n, 0].copy()
-            return self.inner.observe(0).copy(), batch.rewards[:, 0].copy(), over, infos
-
-        def close(self) -> None:
-            self.inner.close()
-
-        def get_attr(self, name: str, indices: Any = None) -> Any:
-            return [getattr(self, name, None)] * self.num_envs
-
-        def set_attr(self, name: str, value: Any, indices: Any = None) -> None:
-            raise AttributeError(name)
-
-        def env_method(self, name: str, *args: Any, indices: Any = None, **kwargs: Any) -> Any:
-            raise AttributeError(name)
-
-        def env_is_wrapped(self, wrapper: Any, indices: Any = None) -> list[bool]:
-            return [False] * self.num_envs
-
-    return Adapter()
-
-
 def subjects(threads: int, folder: Path) -> dict[tuple[str, str], Callable[[], int]]:
     """What is measured, by subject and case."""
     result: dict[tuple[str, str], Callable[[], int]] = {}
     for name in ("ppo", "cbf-beta", "barriernet"):
         result[OURS, name] = _ours(load_learning(name), threads, folder / name)
-    try:
-        result[SB3, "ppo"] = _stable_baselines(_one_by_one(), 256, 256, threads)
-        result[SB3_BATCHED, "ppo"] = _stable_baselines(_batched(threads), 64, 4096, threads)
-    except ImportError:
-        print("stable-baselines3 is not installed: pip install -e .[bench]")
+    for subject, make in PEERS.items():
+        try:
+            result[subject, "ppo"] = make(threads)
+        except ImportError as error:
+            print(f"{subject}: {error}; pip install -e .[bench]")
     return result
 
 
