@@ -50,7 +50,7 @@ def load_policy(run: Path) -> tuple[Policy, Learning, dict[str, Any]]:
         "torch": data["torch"],
         "spread": policy.spread(),
     }
-    provenance |= {key: data[key] for key in ("start", "resumed") if key in data}
+    provenance |= {key: data[key] for key in ("start", "resumed", "self_play") if key in data}
     return policy.eval(), learning, provenance
 
 

@@ -84,11 +84,13 @@ class Training:
         resume: bool,
         opponents: str | None = None,
         start: Path | None = None,
+        match: dict[str, Any] | None = None,
     ) -> None:
         """Begin in the empty folder ``out``, or ``resume`` what is there.
 
         ``opponents`` is another mix than the parameters name; games are begun anew where a training that is resumed
-        had another one.  ``start`` is what this one begins with (:func:`training.learning.start.begin_with`).
+        had another one.  ``start`` is what this one begins with (:func:`training.learning.start.begin_with`), ``match``
+        what is to be told of the self-play that it is part of.
 
         Raises:
             ConfigurationError: something is there already; there is nothing to resume, or something else; the networks
@@ -121,7 +123,7 @@ class Training:
         if resume:
             self._load()
         else:
-            self._begin(command, start)
+            self._begin(command, start, match)
 
     @property
     def finished(self) -> bool:
@@ -214,7 +216,7 @@ class Training:
             torch.save(state, temporary)
         self._saved_at = time.monotonic()
 
-    def _begin(self, command: str, start: Path | None) -> None:
+    def _begin(self, command: str, start: Path | None, match: dict[str, Any] | None) -> None:
         if (self.out / CHECKPOINT).exists():
             raise ConfigurationError(
                 f"{self.out}: holds a training already; allowed: another folder, or --resume"
@@ -229,6 +231,8 @@ class Training:
         }
         if start is not None:
             data["start"] = begin_with(start, self.learning.role, self.policy, self.critic)
+        if match is not None:
+            data["self_play"] = match
         write_text(self.out / RUN, json.dumps(data, indent=1) + "\n")
         (self.out / CURVES).write_text("")
 

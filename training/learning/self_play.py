@@ -180,6 +180,11 @@ class Match:
             "revision": git_revision(),
         }
 
+    def _told(self, role: str) -> dict[str, Any]:
+        """What the bundles of ``role`` say of the match: its parameters, and how the other role learned."""
+        other = self.learnings[ROLES[1 - ROLES.index(role)]]
+        return dataclasses.asdict(self.parameters) | {"opponent_learning_sha256": other.sha256()}
+
     def play_turn(self, tell: Tell, stop: Callable[[], bool] = lambda: False) -> None:
         """One role's turn of one phase, or what is left of it, until ``stop`` says so after a rollout.
 
@@ -191,8 +196,9 @@ class Match:
         mix = mix_of(learning.opponents, pool, self.parameters.share, self.parameters.priority)
         folder = self.out / role
         training = Training(
-            learning, self.seed, folder, self.threads, self.command, (folder / CHECKPOINT).is_file(), mix
-        )
+            learning, self.seed, folder, self.threads, self.command, (folder / CHECKPOINT).is_file(), mix,
+            match=self._told(role),
+        )  # fmt: skip
         try:
             training.imitate(lambda taken, error: tell(role, phase, {"steps": float(taken), "error": error}))
             since = learning.imitation + phase * self.parameters.phase_steps

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pe_core.bundle import load_bundle
 from pe_core.config import ConfigurationError
 from training.field import parse_mix
 from training.learning import self_play
@@ -179,6 +180,9 @@ def test_turns_alternate_and_go_on_after_an_interruption(
     assert {path.name for path in (tmp_path / "whole" / "pool").iterdir()} == {
         "pursuer-0", "pursuer-1", "evader-0", "evader-1",
     }  # fmt: skip
+    told = load_bundle(str(tmp_path / "whole" / "pool" / "evader-1")).schema.provenance["self_play"]
+    assert (told["phases"], told["phase_steps"], told["pool"]) == (2, 512, 2)
+    assert told["opponent_learning_sha256"] == whole.learnings["pursuer"].sha256()
     with pytest.raises(ConfigurationError, match="holds self-play already"):
         Match(PLAY, 0, tmp_path / "whole", 1, "test", resume=False)
 
