@@ -59,10 +59,21 @@ def test_velocities_that_come_late_are_made_up_for() -> None:
     assert torn.state(100 * 1_000_000) == whole.state(100 * 1_000_000)
 
 
-def test_a_lost_velocity_is_an_error() -> None:
+@pytest.mark.parametrize(("heard", "next_", "after"), [(0, 150, "0"), (2, 3, "0.002"), (120, 121, "0.12")])
+def test_a_lost_velocity_is_an_error(heard: int, next_: int, after: str) -> None:
     track = Track("evader", np.zeros(3), STEP, 0.0)
-    with pytest.raises(GazeboError, match="evader: velocity of 0.003 s after 0 s"):
-        track.add(Batch(motions(3)[2:], None))
+    track.add(Batch(motions(heard), None))
+    with pytest.raises(GazeboError, match=f"evader: velocity of {1e-3 * (next_ + 1):g} s after {after} s"):
+        track.add(Batch(motions(1, next_), None))
+
+
+def test_before_the_first_velocity_that_is_heard_a_robot_stands() -> None:
+    # A busy server takes its first steps before it has heard that somebody listens.
+    track, pose = Track("evader", np.array([1.0, 2.0, 0.5]), STEP, 0.0), (1.0, 2.0, 0.5)
+    track.add(Batch(motions(1, 40), None))
+    assert track.state(41_000_000)[:3] == pytest.approx(moved(pose, circle(41)[40], STEP, 0.0))
+    track.add(Batch(motions(10, 41), PoseScan(50_000_000, 3.0, 3.0, 0.0, 0.0, 0.0, 0.0, ())))
+    assert track.state(51_000_000)[:2] == pytest.approx((3.0, 3.0), abs=2e-3), "and the next scan says where"
 
 
 def test_a_scan_of_another_batch_corrects_nothing() -> None:

@@ -13,6 +13,10 @@ from pe_gazebo.motion import Planar, corrected, moved
 from pe_gazebo.stepping import Batch
 from pe_gazebo.transport import GazeboError
 
+UNHEARD_NS = 100_000_000
+"""Time [ns] at the beginning in which velocities may be missing: a busy server has not yet heard that somebody listens, and
+the robots, which come to rest on their wheels, are told to stand."""
+
 
 class Track:
     """The pose of a robot at the newest physics step whose velocity is known."""
@@ -31,6 +35,8 @@ class Track:
         Raises:
             GazeboError: the velocity of a step was lost.
         """
+        if self._time_ns == 0 and batch.motions and batch.motions[0].time_ns <= UNHEARD_NS:
+            self._time_ns = batch.motions[0].time_ns - self._step_ns
         last, poses, begin = self._pose, [], self._time_ns
         for entry in batch.motions:
             if entry.time_ns != self._time_ns + self._step_ns:
