@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +11,20 @@ from rich.table import Table
 
 from pe_evaluation.metrics import write_json
 from tests.bench.rows import Row
-from training.learning.gap import ALONE, CONDITIONS, DEPLOYED, SAMPLED, Outcome, play
+from training.learning.gap import ALONE, CONDITIONS, DEPLOYED, REFERENCE, SAMPLED, Outcome, play
 
 BENCH = "gap"
 PURSUERS = ("ppo", "cbf-beta", "barriernet")
-CASES = (("lookahead", 1.0), ("lookahead", 1.2), ("boundary", 1.2))
+BURGER = "turtlebot3_burger"
+ON_BURGER = ("cbf-beta", "seeds/cbf-beta-burger", "barriernet")
+CASES = (
+    ("lookahead", 1.0, REFERENCE),
+    ("lookahead", 1.2, REFERENCE),
+    ("boundary", 1.2, REFERENCE),
+    ("lookahead", 1.0, BURGER),
+    ("boundary", 1.0, BURGER),
+)
+"""Evader, its speed over the pursuer's, robot; all but the reference robot with everything drawn."""
 EPISODES = 2000
 
 
@@ -30,10 +40,16 @@ def account(outcome: Outcome) -> dict[str, float]:
 
 
 def run(
-    json_path: Path | None = None, episodes: int = EPISODES, pursuers: Sequence[str] = PURSUERS
+    json_path: Path | None = None,
+    episodes: int = EPISODES,
+    pursuers: Sequence[str] = (),
+    cases: Sequence[tuple[str, float, str]] = CASES,
 ) -> list[Row]:
-    """Play, print a table, return the rows; the gaps are sampled less deployed."""
-    rows: list[Row] = []
+    """Play, print a table, return the rows; the gaps are sampled less deployed.
+
+    Rows that the file has of other pursuers and cases are kept.
+    """
+    rows: list[Row] = json.loads(json_path.read_text()) if json_path is not None and json_path.is_file() else []
     table = Table(title=f"{episodes} episodes each, the same for all")
     for column in (
         "evader",
@@ -46,20 +62,20 @@ def run(
         "infeasible",
     ):
         table.add_column(column)
-    for evader, ratio in CASES:
-        for pursuer in pursuers:
-            found = {c: account(play(pursuer, evader, c, ratio, episodes, 0)) for c in CONDITIONS}
+    for evader, ratio, robot in cases:
+        case = f"{evader}, {ratio:g}" + (f", {robot}" if robot != REFERENCE else "")
+        for pursuer in pursuers or (PURSUERS if robot == REFERENCE else ON_BURGER):
+            rows = [row for row in rows if row["subject"] != pursuer or _case_of(row) != case]
+            found = {c: account(play(pursuer, evader, c, ratio, episodes, 0, robot)) for c in CONDITIONS}
             for condition, values in found.items():
-                table.add_row(
-                    f"{evader}, {ratio:g}", pursuer, condition, *(f"{v:.4g}" for v in values.values())
-                )
-                rows += _rows(pursuer, f"{evader}, {ratio:g}, {condition}", values)
+                table.add_row(case, pursuer, condition, *(f"{v:.4g}" for v in values.values()))
+                rows += _rows(pursuer, f"{case}, {condition}", values)
             gaps = {
                 f"gap_{key}": found[SAMPLED][key] - found[DEPLOYED][key] for key in ("capture_rate", "return")
             }
-            rows += _rows(pursuer, f"{evader}, {ratio:g}", gaps)
+            rows += _rows(pursuer, case, gaps)
             print(
-                f"{pursuer} v {evader} at {ratio:g}: gap {100 * gaps['gap_capture_rate']:+.2f} points; without a "
+                f"{pursuer} v {case}: gap {100 * gaps['gap_capture_rate']:+.2f} points; without a "
                 f"filter {found[ALONE]['violating_episodes']:.0f} episodes with a contact",
                 flush=True,
             )
@@ -67,6 +83,11 @@ def run(
                 write_json(json_path, rows)
     Console().print(table)
     return rows
+
+
+def _case_of(row: Row) -> str:
+    head, _, last = str(row["case"]).rpartition(", ")
+    return head if last in CONDITIONS else str(row["case"])
 
 
 def _rows(subject: str, case: str, values: dict[str, float]) -> list[Row]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pe_core.files import write_text
+from tests.bench import gap
 from tests.bench.learned import BURGER, CASES, Case
 from tests.bench.rows import Row
 
@@ -26,6 +27,7 @@ IN_README = (
     *("waypoints, 1", "waypoints, 1.2", "ppo-selfplay, 1", "barriernet-evader, 1"),
 )
 GAP_CASES = ("lookahead, 1", "lookahead, 1.2", "boundary, 1.2")
+GAP_CASES_ON_BURGER = (f"lookahead, 1, {BURGER}", f"boundary, 1, {BURGER}")
 ABSENT = "–"
 
 
@@ -59,10 +61,12 @@ def readme_rows(values: Values) -> Iterator[list[str]]:
         yield [case, *(captured(values, subject, case) for subject in ("lead", *LEARNED))]
 
 
-def gap_rows(values: Values, episodes: int) -> Iterator[list[str]]:
-    """The table of training condition and deployment."""
-    for case in GAP_CASES:
-        for subject in ("ppo", "cbf-beta", "barriernet"):
+def gap_rows(
+    values: Values, episodes: int, cases: Sequence[str] = GAP_CASES, subjects: Sequence[str] = gap.PURSUERS
+) -> Iterator[list[str]]:
+    """A table of training condition and deployment."""
+    for case in cases:
+        for subject in subjects:
 
             def of(setting: str, metric: str, subject: str = subject, case: str = case) -> float:
                 return values[subject, f"{case}{setting}", metric]
@@ -73,8 +77,8 @@ def gap_rows(values: Values, episodes: int) -> Iterator[list[str]]:
                 for setting in (", sampled", ", deployed")
             ]
             yield [
-                case,
-                subject,
+                case.replace(f", {BURGER}", ""),
+                subject.removeprefix("seeds/"),
                 *sides,
                 f"{100 * of('', 'gap_capture_rate'):+.1f} points, {of('', 'gap_return'):+.2f}",
                 f"{100 * of(', alone', 'capture_rate'):.1f} %, {of(', alone', 'violating_episodes'):.0f} of "
@@ -122,11 +126,13 @@ def pages(root: Path) -> dict[Path, str]:
     """The pages as the committed rows would have them."""
     results = root / "docs" / "results"
     values = values_of(json.loads((results / "learned.json").read_text()))
-    gap = values_of(json.loads((results / "gap.json").read_text()))
+    gaps = values_of(json.loads((results / "gap.json").read_text()))
     page, readme = results / "learned.md", root / "README.md"
     text = with_table(page.read_text(), "| evader, its speed | lead |", learned_rows(values))
+    text = with_table(text, "| evader, its speed | pursuer |", gap_rows(gaps, 1000))
+    on_burger = gap_rows(gaps, 1000, GAP_CASES_ON_BURGER, gap.ON_BURGER)
     return {
-        page: with_table(text, "| evader, its speed | pursuer |", gap_rows(gap, 1000)),
+        page: with_table(text, "| evader, its speed, Burger | pursuer |", on_burger),
         readme: with_table(readme.read_text(), "| evader, its speed over the pursuer's |", readme_rows(values)),
     }
 

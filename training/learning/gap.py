@@ -1,7 +1,7 @@
 """What a policy does under the mechanism of its training, and under the one of its deployment, in the same episodes.
 
     sampled      as it was trained: drawn from its density, truncated or filtered as in training
-    deployed     without noise, behind ``rcbf``: what the nodes run
+    deployed     without noise, behind the filter: what the nodes run
     alone        without noise, and its robot has no filter: what the network itself guarantees
 
 The evader is filtered in all three.  Episode i has the layout that ``./pe evaluate --seed`` has in episode i.
@@ -36,6 +36,7 @@ from training.learning.parameters import BARRIERNET, CBF_BETA, NOMINAL
 
 SAMPLED, DEPLOYED, ALONE = "sampled", "deployed", "alone"
 CONDITIONS = (SAMPLED, DEPLOYED, ALONE)
+REFERENCE = "reference"
 Act = Callable[[BatchedGames, int], NDArray[np.float64]]
 """Actions (N, 2) in all games at a step."""
 
@@ -88,8 +89,16 @@ def actor_of(bundle: PolicyBundle, condition: str, seed: int) -> Act:
     return lambda games, step: bundle.act(games.observe(0)) + random.normal(size=(len(games), 2)) * deviation
 
 
-def play(pursuer: str, evader: str, condition: str, speed_ratio: float, episodes: int, seed: int) -> Outcome:
-    """Play ``episodes`` of the reference game.
+def play(
+    pursuer: str,
+    evader: str,
+    condition: str,
+    speed_ratio: float,
+    episodes: int,
+    seed: int,
+    robot: str = REFERENCE,
+) -> Outcome:
+    """Play ``episodes`` of the reference game, or of that of a ``robot`` with everything drawn behind ``rcbf_robust``.
 
     Raises:
         ConfigurationError: a name is unknown, or a bundle refused.
@@ -101,6 +110,9 @@ def play(pursuer: str, evader: str, condition: str, speed_ratio: float, episodes
         starts=episodes,
         seed=seed,
         filtered=(condition != ALONE, True),
+        robot=robot,
+        safety="rcbf" if robot == REFERENCE else "rcbf_robust",
+        randomise=0.0 if robot == REFERENCE else 1.0,
     )
     games = BatchedGames(task, episodes)
     bundle = load_bundle(pursuer, role=ROLES[0], dt=games.config.dt)
