@@ -10,21 +10,23 @@ from rich.console import Console
 from rich.table import Table
 
 from pe_evaluation.metrics import write_json
-from tests.bench.rows import Row
-from training.learning.gap import ALONE, CONDITIONS, DEPLOYED, REFERENCE, SAMPLED, Outcome, play
+from tests.bench.learned import BURGER, Case, world_of
+from tests.bench.rows import Row, renewed
+from training.learning.gap import ALONE, CONDITIONS, DEPLOYED, SAMPLED, Outcome, play
 
 BENCH = "gap"
-PURSUERS = ("ppo", "cbf-beta", "barriernet")
-BURGER = "turtlebot3_burger"
-ON_BURGER = ("cbf-beta", "seeds/cbf-beta-burger", "barriernet")
+PURSUERS = {
+    "reference": ("ppo", "cbf-beta", "barriernet"),
+    BURGER: ("cbf-beta", "seeds/cbf-beta-burger", "barriernet"),
+}
+"""By robot."""
 CASES = (
-    ("lookahead", 1.0, REFERENCE),
-    ("lookahead", 1.2, REFERENCE),
-    ("boundary", 1.2, REFERENCE),
-    ("lookahead", 1.0, BURGER),
-    ("boundary", 1.0, BURGER),
+    Case("lookahead"),
+    Case("lookahead", 1.2),
+    Case("boundary", 1.2),
+    Case("lookahead", robot=BURGER),
+    Case("boundary", robot=BURGER),
 )
-"""Evader, its speed over the pursuer's, robot; all but the reference robot with everything drawn."""
 EPISODES = 2000
 
 
@@ -43,7 +45,7 @@ def run(
     json_path: Path | None = None,
     episodes: int = EPISODES,
     pursuers: Sequence[str] = (),
-    cases: Sequence[tuple[str, float, str]] = CASES,
+    cases: Sequence[Case] = CASES,
 ) -> list[Row]:
     """Play, print a table, return the rows; the gaps are sampled less deployed.
 
@@ -62,18 +64,19 @@ def run(
         "infeasible",
     ):
         table.add_column(column)
-    for evader, ratio, robot in cases:
-        case = f"{evader}, {ratio:g}" + (f", {robot}" if robot != REFERENCE else "")
-        for pursuer in pursuers or (PURSUERS if robot == REFERENCE else ON_BURGER):
-            rows = [row for row in rows if row["subject"] != pursuer or _case_of(row) != case]
-            found = {c: account(play(pursuer, evader, c, ratio, episodes, 0, robot)) for c in CONDITIONS}
+    for case in cases:
+        for pursuer in pursuers or PURSUERS[case.robot]:
+            found = {
+                c: account(play(pursuer, case.evader, c, case.ratio, episodes, 0, **world_of(case.robot)))
+                for c in CONDITIONS
+            }
             for condition, values in found.items():
-                table.add_row(case, pursuer, condition, *(f"{v:.4g}" for v in values.values()))
-                rows += _rows(pursuer, f"{case}, {condition}", values)
+                table.add_row(str(case), pursuer, condition, *(f"{v:.4g}" for v in values.values()))
+                rows = renewed(rows, _rows(pursuer, f"{case}, {condition}", values))
             gaps = {
                 f"gap_{key}": found[SAMPLED][key] - found[DEPLOYED][key] for key in ("capture_rate", "return")
             }
-            rows += _rows(pursuer, case, gaps)
+            rows = renewed(rows, _rows(pursuer, str(case), gaps))
             print(
                 f"{pursuer} v {case}: gap {100 * gaps['gap_capture_rate']:+.2f} points; without a "
                 f"filter {found[ALONE]['violating_episodes']:.0f} episodes with a contact",
@@ -83,11 +86,6 @@ def run(
                 write_json(json_path, rows)
     Console().print(table)
     return rows
-
-
-def _case_of(row: Row) -> str:
-    head, _, last = str(row["case"]).rpartition(", ")
-    return head if last in CONDITIONS else str(row["case"])
 
 
 def _rows(subject: str, case: str, values: dict[str, float]) -> list[Row]:

@@ -19,7 +19,7 @@ from pe_core.paths import bundle_names
 from pe_core.scripted.build import HELD_OUT
 from pe_evaluation.evaluate import Match, evaluate
 from pe_evaluation.metrics import EpisodeRecord, write_json
-from tests.bench.rows import Row
+from tests.bench.rows import Row, renewed
 
 BENCH = "learned"
 PURSUERS = ("lead", "ppo", "barriernet", "cbf-beta")
@@ -81,19 +81,22 @@ def account(records: list[EpisodeRecord]) -> dict[str, float]:
     }
 
 
+def world_of(robot: str) -> dict[str, Any]:
+    """Robot, filter and scale of the drawn worlds: all but the reference robot with everything drawn."""
+    drawn = robot != "reference"
+    return {"robot": robot, "safety": "rcbf_robust" if drawn else "rcbf", "randomise": 1.0 if drawn else 0.0}
+
+
 def match_of(pursuer: str, case: Case) -> Match:
     """What is played in ``case``."""
-    drawn = case.robot != "reference"
     return Match(
         pursuer,
         case.evader,
-        "rcbf_robust" if drawn else "rcbf",
-        robot=case.robot,
         speed_ratio=case.ratio,
         obstacles=case.obstacles,
-        randomise=1.0 if drawn else 0.0,
         seed=0,
         feasibility="",
+        **world_of(case.robot),
     )
 
 
@@ -119,15 +122,17 @@ def run(
         for pursuer in chosen:
             records, _ = evaluate(match_of(pursuer, case), episodes or case.episodes)
             found: dict[str, Any] = account(records)
-            rows = [row for row in rows if (row["subject"], row["case"]) != (pursuer, str(case))]
             table.add_row(str(case), pursuer, *(f"{found[key]:.4g}" for key in SHOWN))
-            for metric, value in found.items():
-                rows.append(
+            rows = renewed(
+                rows,
+                (
                     Row(
                         bench=BENCH, subject=pursuer, case=str(case), metric=metric, value=value,
                         unit=UNITS.get(metric, "1"),
                     )
-                )  # fmt: skip
+                    for metric, value in found.items()
+                ),
+            )  # fmt: skip
             print(f"{pursuer} v {case}: {100 * found['capture_rate']:.2f} % captured", flush=True)
             if json_path is not None:
                 write_json(json_path, rows)

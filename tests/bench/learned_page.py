@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pe_core.files import write_text
@@ -26,8 +26,6 @@ IN_README = (
     *("boundary, 1.1", "boundary, 1.2", "boundary, 1.3", "deep, 1", "deep, 1.2", "mixed, 1", "mixed, 1.2"),
     *("waypoints, 1", "waypoints, 1.2", "ppo-selfplay, 1", "barriernet-evader, 1"),
 )
-GAP_CASES = ("lookahead, 1", "lookahead, 1.2", "boundary, 1.2")
-GAP_CASES_ON_BURGER = (f"lookahead, 1, {BURGER}", f"boundary, 1, {BURGER}")
 ABSENT = "–"
 
 
@@ -61,14 +59,12 @@ def readme_rows(values: Values) -> Iterator[list[str]]:
         yield [case, *(captured(values, subject, case) for subject in ("lead", *LEARNED))]
 
 
-def gap_rows(
-    values: Values, episodes: int, cases: Sequence[str] = GAP_CASES, subjects: Sequence[str] = gap.PURSUERS
-) -> Iterator[list[str]]:
-    """A table of training condition and deployment."""
-    for case in cases:
-        for subject in subjects:
+def gap_rows(values: Values, episodes: int, robot: str) -> Iterator[list[str]]:
+    """The table of training condition and deployment of a robot."""
+    for case in (case for case in gap.CASES if case.robot == robot):
+        for subject in gap.PURSUERS[robot]:
 
-            def of(setting: str, metric: str, subject: str = subject, case: str = case) -> float:
+            def of(setting: str, metric: str, subject: str = subject, case: Case = case) -> float:
                 return values[subject, f"{case}{setting}", metric]
 
             sides = [
@@ -77,7 +73,7 @@ def gap_rows(
                 for setting in (", sampled", ", deployed")
             ]
             yield [
-                case.replace(f", {BURGER}", ""),
+                str(case._replace(robot="reference")),
                 subject.removeprefix("seeds/"),
                 *sides,
                 f"{100 * of('', 'gap_capture_rate'):+.1f} points, {of('', 'gap_return'):+.2f}",
@@ -129,10 +125,9 @@ def pages(root: Path) -> dict[Path, str]:
     gaps = values_of(json.loads((results / "gap.json").read_text()))
     page, readme = results / "learned.md", root / "README.md"
     text = with_table(page.read_text(), "| evader, its speed | lead |", learned_rows(values))
-    text = with_table(text, "| evader, its speed | pursuer |", gap_rows(gaps, 1000))
-    on_burger = gap_rows(gaps, 1000, GAP_CASES_ON_BURGER, gap.ON_BURGER)
+    text = with_table(text, "| evader, its speed | pursuer |", gap_rows(gaps, 1000, "reference"))
     return {
-        page: with_table(text, "| evader, its speed, Burger | pursuer |", on_burger),
+        page: with_table(text, "| evader, its speed, Burger | pursuer |", gap_rows(gaps, 1000, BURGER)),
         readme: with_table(readme.read_text(), "| evader, its speed over the pursuer's |", readme_rows(values)),
     }
 

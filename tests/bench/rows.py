@@ -53,6 +53,13 @@ def in_turn(
     return times
 
 
+def renewed(rows: Iterable[Row], new: Iterable[Row]) -> list[Row]:
+    """``rows`` with the ``new`` ones in place of what they had of the same subjects and cases."""
+    added = list(new)
+    measured = {(row["subject"], row["case"]) for row in added}
+    return [row for row in rows if (row["subject"], row["case"]) not in measured] + added
+
+
 def timing_rows(
     bench: str, case: str, times: Mapping[str, Iterable[float]], scale: float, unit: str
 ) -> list[Row]:

@@ -8,7 +8,7 @@ import pytest
 from pe_safety import qp
 from pe_safety.qp_reference import solve_quadprog
 from tests.bench import qp as bench
-from tests.bench.rows import Row, find, in_turn, ratio_rows, timing_rows
+from tests.bench.rows import Row, find, in_turn, ratio_rows, renewed, timing_rows
 
 
 def test_recorded_problems_are_feasible_and_half_of_them_corrected() -> None:
@@ -65,3 +65,12 @@ def test_targets_name_subjects_and_cases_that_exist() -> None:
         }
     ]
     assert [row["value"] for row in bench.target_rows(rows)] == [pytest.approx(500.0)]
+
+
+def test_what_is_measured_again_takes_the_place_of_what_was() -> None:
+    def row(subject: str, case: str, value: float) -> Row:
+        return Row(bench="b", subject=subject, case=case, metric="median", value=value, unit="s")
+
+    before = [row("a", "one", 1.0), row("a", "two", 2.0), row("b", "one", 3.0)]
+    assert renewed(before, iter([row("a", "one", 9.0)])) == [before[1], before[2], row("a", "one", 9.0)]
+    assert renewed(before, []) == before

@@ -36,7 +36,6 @@ from training.learning.parameters import BARRIERNET, CBF_BETA, NOMINAL
 
 SAMPLED, DEPLOYED, ALONE = "sampled", "deployed", "alone"
 CONDITIONS = (SAMPLED, DEPLOYED, ALONE)
-REFERENCE = "reference"
 Act = Callable[[BatchedGames, int], NDArray[np.float64]]
 """Actions (N, 2) in all games at a step."""
 
@@ -96,9 +95,11 @@ def play(
     speed_ratio: float,
     episodes: int,
     seed: int,
-    robot: str = REFERENCE,
+    robot: str = "reference",
+    safety: str = "rcbf",
+    randomise: float = 0.0,
 ) -> Outcome:
-    """Play ``episodes`` of the reference game, or of that of a ``robot`` with everything drawn behind ``rcbf_robust``.
+    """Play ``episodes`` of the game of a ``robot``; ``safety`` and ``randomise`` as in :class:`training.games.Task`.
 
     Raises:
         ConfigurationError: a name is unknown, or a bundle refused.
@@ -111,8 +112,8 @@ def play(
         seed=seed,
         filtered=(condition != ALONE, True),
         robot=robot,
-        safety="rcbf" if robot == REFERENCE else "rcbf_robust",
-        randomise=0.0 if robot == REFERENCE else 1.0,
+        safety=safety,
+        randomise=randomise,
     )
     games = BatchedGames(task, episodes)
     bundle = load_bundle(pursuer, role=ROLES[0], dt=games.config.dt)
