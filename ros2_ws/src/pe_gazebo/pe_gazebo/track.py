@@ -14,8 +14,8 @@ from pe_gazebo.stepping import Batch
 from pe_gazebo.transport import GazeboError
 
 UNHEARD_NS = 100_000_000
-"""Time [ns] at the beginning in which velocities may be missing: a busy server has not yet heard that somebody listens,
-and the robots, which come to rest on their wheels, are told to stand."""
+"""Time [ns] at the beginning in which velocities may be missing: a connection that stands does not say that a busy
+server has taken the subscription in.  Meanwhile the robots, which come to rest on their wheels, are told to stand."""
 
 
 class Track:
