@@ -27,31 +27,23 @@ def manifest(
     ``configuration_sha256`` is the hash of the canonical JSON of arena, scenario, robots and filter parameters,
     as the in-process evaluator computes it; noise and a device, which that has not, join them where there are any.
     """
-    safety = dataclasses.asdict(load_safety(arguments.safety))
+    told = _told(arguments, arena, speed_ratio, robots)
     configuration: dict[str, Any] = {
         "arena": dataclasses.asdict(load_arena(arena)),
         "scenario": load_scenario(arguments.scenario).played(),
-        "robots": list(_profiles(robots).values()),
-        "safety": safety,
+        "robots": list(told["robots"].values()),
+        "safety": told["safety"],
     }
     if arguments.noise != "none":
         configuration["noise"] = arguments.noise
     if arguments.base != "ideal":
         configuration["device"] = arguments.base
     canonical = json.dumps(configuration, sort_keys=True)
-    return {
-        "git_revision": git_revision(),
-        "version": version(),
+    return told | {
         "bundles": {role: _bundle(getattr(arguments, role), role) for role in ROLES},
         "configuration_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
         "seed": arguments.seed,
         "scenario": arguments.scenario,
-        "arena": arena,
-        "arguments": dataclasses.asdict(arguments),
-        "robots": _profiles(robots),
-        "safety": safety,
-        "feasibility": _boundary(arguments.feasibility),
-        "speed_ratio": speed_ratio,
     }
 
 
@@ -60,27 +52,31 @@ def robot_manifest(arguments: RobotArguments, arena: str, robots: tuple[RobotMod
 
     Of the game it knows its part: seed, scenario and the opponent's policy are the referee's.
     """
+    told = _told(arguments, arena, arguments.speed_ratio, robots)
+    return told | {"bundles": {arguments.role: _bundle(arguments.bundle, arguments.role)}}
+
+
+def _told(
+    arguments: LaunchArguments | ArenaArguments | RobotArguments,
+    arena: str,
+    speed_ratio: float,
+    robots: tuple[RobotModel, RobotModel],
+) -> dict[str, Any]:
+    """What every launch is told, and an audit needs."""
+    boundary = arguments.feasibility
+    digest = hashlib.sha256(boundary_path(boundary).read_bytes()).hexdigest() if boundary else None
     return {
         "git_revision": git_revision(),
         "version": version(),
-        "bundles": {arguments.role: _bundle(arguments.bundle, arguments.role)},
         "arena": arena,
         "arguments": dataclasses.asdict(arguments),
-        "robots": _profiles(robots),
+        "robots": {role: dataclasses.asdict(robot) for role, robot in zip(ROLES, robots, strict=True)},
         "safety": dataclasses.asdict(load_safety(arguments.safety)),
-        "feasibility": _boundary(arguments.feasibility),
-        "speed_ratio": arguments.speed_ratio,
+        "feasibility": {"name": boundary, "sha256": digest},
+        "speed_ratio": speed_ratio,
     }
-
-
-def _profiles(robots: tuple[RobotModel, RobotModel]) -> dict[str, Any]:
-    return {role: dataclasses.asdict(robot) for role, robot in zip(ROLES, robots, strict=True)}
 
 
 def _bundle(name: str, role: str) -> dict[str, str]:
     schema = load_bundle(name, role).schema
     return {"name": schema.name, "sha256": schema.sha256}
-
-
-def _boundary(name: str) -> dict[str, str | None]:
-    return {"name": name, "sha256": hashlib.sha256(boundary_path(name).read_bytes()).hexdigest() if name else None}
