@@ -151,14 +151,24 @@ def test_lidars_show_the_walls_as_scans(processes, probe, tmp_path) -> None:  # 
     words = ("rate:=1", "robot:=turtlebot3_burger", "lidar:=true", "record:=false", f"out:={tmp_path / 'out'}")
     processes.start([sys.executable, "-m", "pe_cli", "launch", "gazebo.launch.py", *words])
     scans, truth = probe.received["/pursuer/scan"], probe.received["/pursuer/ground_truth"]
-    probe.until(lambda: len(scans) > 3 and probe.received["/evader/scan"], patience(60.0))
-    scan = scans[3][1]
-    assert (scan.header.frame_id, scan.angle_min, len(scan.ranges)) == ("base_link", 0.0, 360)
+    known: dict[int, tuple[float, ...]] = {}
+
+    def placed() -> list[LaserScan]:
+        """Scans of which the robot's pose at their time has come too: a robot turns by 0.14 rad in a control step."""
+        known.update((stamp_ns(message.header.stamp), odometry_values(message)) for _, message in truth)
+        return [message for _, message in scans if pose_at(message) is not None]
+
+    def pose_at(message: LaserScan) -> tuple[float, ...] | None:
+        stamp = stamp_ns(message.header.stamp)
+        near = min(known, key=lambda at: abs(at - stamp), default=0)
+        return known[near] if abs(near - stamp) <= 6e6 else None
+
+    probe.until(lambda: len(scans) > 3 and probe.received["/evader/scan"] and placed(), patience(60.0))
     stamps = [stamp_ns(message.header.stamp) for _, message in scans[:4]]
     assert np.diff(stamps) == pytest.approx(0.2e9, abs=6e6)
-    at = {stamp_ns(message.header.stamp): odometry_values(message) for _, message in truth}
-    near = min(at, key=lambda stamp: abs(stamp - stamps[3]))
-    x, y, heading = at[near][:3]
+    scan = placed()[-1]
+    assert (scan.header.frame_id, scan.angle_min, len(scan.ranges)) == ("base_link", 0.0, 360)
+    x, y, heading = pose_at(scan)[:3]
     bearings = heading + scan.angle_min + scan.angle_increment * np.arange(360)
     ranges = np.array(scan.ranges)
     seen = np.isfinite(ranges)

@@ -13,7 +13,7 @@ from pe_core.arena import Arena, load_arena
 from pe_core.robot import load_robot
 from pe_core.rules import Outcome
 from pe_core.scenario import Layout
-from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE
+from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE, LISTENERS, SILENT
 from pe_nodes.referee_topics import Placement
 from pe_nodes.refereeing import GAP_MOST, Hearing, Match, PoseTrack, Word, off_start, with_time
 
@@ -140,6 +140,32 @@ def test_an_estimator_that_has_another_initial_pose_is_untold(said, untold):
     if said is not None:
         hearing.words[f"/a/{ESTIMATOR}"] = Word(10.0, 0, "estimating", said)
     assert hearing.untold("a", 7) is untold
+
+
+@pytest.mark.parametrize(
+    ("recorder", "listeners", "silent", "reason"),
+    [
+        ("/evaluation_recorder", "/a/safety /evaluation_recorder", "", ""),
+        ("/evaluation_recorder", None, "/a/odom", ""),
+        ("/evaluation_recorder", "/a/safety", "", "/evaluation_recorder is not yet connected with /a/policy"),
+        ("/evaluation_recorder", "/evaluation_recorder", "/a/odom /a/cmd_vel_nominal", "not yet connected"),
+        ("/a/evaluation_recorder", "/a/safety", "", "/a/evaluation_recorder is not yet connected"),
+        ("/b/evaluation_recorder", "/evaluation_recorder", "/a/cmd_vel_nominal", ""),
+    ],
+)
+def test_an_episode_waits_for_the_links_between_recorder_and_policy(recorder, listeners, silent, reason):
+    hearing = words(policy={} if listeners is None else {LISTENERS: listeners})
+    hearing.words["/evaluation_recorder"] = Word(10.0, 0, "recording", {SILENT: ""})
+    hearing.words[recorder] = Word(10.0, 0, "recording", {SILENT: silent})
+    if recorder.startswith("/a/") and listeners:
+        hearing.words["/a/policy"].values[LISTENERS] += " /evaluation_recorder"
+    found = hearing.unrecorded("a", True, 11.0)
+    assert (found == []) if not reason else (len(found) == 1 and reason in found[0])
+
+
+def test_a_recorder_that_is_not_heard_is_waited_for_only_where_a_bag_is_asked_for():
+    assert words().unrecorded("a", True, 11.0) == ["/evaluation_recorder is not heard"]
+    assert words().unrecorded("a", False, 11.0) == []
 
 
 class Told:

@@ -130,6 +130,7 @@ def arena_records(arguments: ArenaArguments) -> list[NodeRecord]:
         # A tracker knows where the robots are; odometry, and AMCL at its start, must be told.
         "placed_by_hand": arguments.localisation in ("odom", "amcl"),
         "start_tolerance": arguments.start_tolerance,
+        "recorded": arguments.record,
     }
     nodes = [NodeRecord("pe_nodes", REFEREE, REFEREE, "/", referee)]
     if arguments.record:

@@ -50,6 +50,7 @@ class RefereeSettings:
     truth_timeout: float = quantity(
         1.0, unit="s", low=0.1, high=5.0, description="poses missing for longer interrupt the episode"
     )
+    recorded: bool = quantity(False, description="wait for /evaluation_recorder and its links with both policies")
     map_frame: str = quantity("map", description="frame of the arena")
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from pe_nodes.child_environment import FASTDDS_PROFILES
 from pe_nodes.devices import make_device
 from pe_nodes.fault_wiring import EVENTS, Relay
 from pe_nodes.faults import Plan, load_plan
+from pe_nodes.heartbeats import RECORDER
 from pe_nodes.launch_arguments import SIM, LaunchArguments
 from pe_nodes.manifest import manifest
 from pe_nodes.robot_models import scaled
@@ -33,7 +34,6 @@ from pe_safety.parameters import load_safety
 ODOMETRY = "nav_msgs/msg/Odometry"
 POSE = "geometry_msgs/msg/PoseWithCovarianceStamped"
 STATUS = "diagnostic_msgs/msg/DiagnosticArray"
-RECORDER = "evaluation_recorder"
 INJECTOR = "fault_injector"
 RESPAWN_DELAY = 0.2
 # In lockstep the simulator waits, so a slow machine must not look like a dead node.

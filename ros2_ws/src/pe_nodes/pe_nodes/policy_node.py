@@ -17,6 +17,7 @@ from pe_core.unicycle import arc_step
 from pe_nodes import inputs, qos
 from pe_nodes.episode import Episode
 from pe_nodes.game_node import ERROR, OK, WARN, GameNode
+from pe_nodes.heartbeats import LISTENERS, NOMINAL
 from pe_nodes.inputs import StampedInput
 from pe_nodes.messages import odometry_values, set_command, stamp_ns
 from pe_nodes.node_process import run_process
@@ -57,7 +58,7 @@ class PolicyNode(GameNode):
         self._rate = Rate()
         self._invalid_actions = 0
         self._publisher = self.create_publisher(
-            TwistStamped, "cmd_vel_nominal", qos.kept(qos.COMMAND, settings.lockstep)
+            TwistStamped, NOMINAL, qos.kept(qos.COMMAND, settings.lockstep)
         )
         self._links = [
             self.create_subscription(Odometry, "state", self._on_own, qos.STATE),
@@ -155,6 +156,10 @@ class PolicyNode(GameNode):
         set_command(self._message, stamp, v, omega)
         self._publisher.publish(self._message)
 
+    def _listeners(self) -> list[str]:
+        found = self.get_subscriptions_info_by_topic(self._publisher.topic_name)
+        return sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in found})
+
     def diagnose(self, now: float) -> tuple[Any, str, dict[str, str]]:
         ros_now = self.now_ns()
         values = {
@@ -171,7 +176,7 @@ class PolicyNode(GameNode):
         if self._invalid_actions:
             return ERROR, "the policy gave actions that are not finite", values
         if not self._playing:
-            return OK, "waiting for an episode", values
+            return OK, "waiting for an episode", values | {LISTENERS: " ".join(self._listeners())}
         for source in (self._own, self._opponent):
             if source.lost(ros_now):
                 return WARN, source.describe(ros_now), values

@@ -160,6 +160,7 @@ class RefereeNode(GameNode):
             elif self._placement.known and (off := off_start(pose, start, *tolerances)):
                 found.append(f"{name} {off}")
             found += self._hearing.unready(name, bundle, now)
+            found += self._hearing.unrecorded(name, settings.recorded, now)
         return found + self._placement.obstacles()
 
     def _wait(self, now: float) -> None:

@@ -16,7 +16,7 @@ from pe_core.robot import RobotModel
 from pe_core.rules import Outcome
 from pe_core.scenario import Layout
 from pe_core.unicycle import wrap_angle
-from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE
+from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE, LISTENERS, NOMINAL, RECORDER, SILENT
 from pe_nodes.score import Score
 
 KEPT = 400
@@ -166,6 +166,24 @@ class Hearing:
         if word.values.get("armed") != "yes":
             why = word.values.get("refused", "")
             found.append(f"{namespace} is not armed" + (f" and would be refused: {why}" if why else ""))
+        return found
+
+    def unrecorded(self, namespace: str, recorded: bool, now: float) -> list[str]:
+        """Why a bag would lack the first nominal commands of the robot below ``namespace``.
+
+        Discovery over a network that loses a message takes three seconds more, and what is said before is lost.  The
+        referee's recorder must be heard where ``recorded``, the robot's own need not exist; whoever says nothing of
+        its links is believed to have them.
+        """
+        found, policy, nominal = [], f"/{namespace}/policy", f"/{namespace}/{NOMINAL}"
+        for recorder, needed in ((f"/{RECORDER}", recorded), (f"/{namespace}/{RECORDER}", False)):
+            if self.missing([recorder], now):
+                found += [f"{recorder} is not heard"] if needed else []
+                continue
+            listeners = self.words[policy].values.get(LISTENERS) if policy in self.words else None
+            unlinked = listeners is not None and recorder not in listeners.split()
+            if unlinked or nominal in self.words[recorder].values.get(SILENT, "").split():
+                found.append(f"{recorder} is not yet connected with {policy}")
         return found
 
     def untold(self, namespace: str, stamp_ns: int) -> bool:
