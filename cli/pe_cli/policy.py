@@ -59,6 +59,22 @@ def export(
         typer.echo(f"no ONNX: {error}")
 
 
+@app.command("polygon")
+def polygon(
+    bundle: _Bundle,
+    name: Annotated[str, typer.Option(help="Name of the new bundle.")],
+    out: Annotated[Path | None, typer.Option(help="Where to. Default: models/.", metavar="DIR")] = None,
+) -> None:
+    """Make of a CBF-Beta bundle one that keeps its polygon: it drives the mean of the truncated density."""
+    from pe_core.paths import share_directory
+    from training.learning.keep_polygon import keep_polygon
+
+    path, found = keep_polygon(bundle, name, out or share_directory() / "models")
+    typer.echo(
+        f"{path}: equals what it was made of to {found['difference']:.2g}, {found['call_ms']:.3f} ms a call (batch one)"
+    )
+
+
 @app.command("onnx")
 def onnx(bundle: _Bundle) -> None:
     """Write model.onnx beside a bundle's model, and compare the two."""

@@ -8,7 +8,6 @@ and loops for what is infeasible; it is written as :mod:`pe_safety.barrier_net_s
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib.util
 import io
 import warnings
@@ -20,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pe_core.bundle import DTYPES, MODEL_FILE, BundleError, PolicyBundle, add_onnx_file, load_bundle
-from pe_core.config import ConfigurationError, from_mapping
+from pe_core.bundle import DTYPES, MODEL_FILE, PolicyBundle, add_onnx_file, load_bundle
+from pe_core.config import ConfigurationError
 from pe_core.scripted.build import golden_observations
 from pe_safety.barrier_net import BarrierNet
 from pe_safety.barrier_net_straight import StraightBarrierNet
-from training.learning.parameters import BARRIERNET, Learning
-from training.learning.run import make_policy
+from training.learning.parameters import BARRIERNET
+from training.learning.rebuilt import module_of
 
 EQUAL = 1e-5
 """Largest difference between ONNX and bundle, in action units."""
@@ -130,23 +129,9 @@ def _inputs(bundle: PolicyBundle, n: int) -> list[torch.Tensor]:
 
 def _module_of(bundle: PolicyBundle) -> nn.Module:
     """What can be exported: the bundle's module; of a BarrierNet the module that it was scripted from."""
-    scripted = torch.jit.load(str(bundle.path / MODEL_FILE), map_location="cpu").eval()
-    if bundle.schema.kind != BARRIERNET:
-        return scripted
-    where = f"policy '{bundle.schema.name}'"
-    mapping = bundle.schema.provenance.get("learning")
-    if not isinstance(mapping, dict):
-        raise BundleError(
-            f"{where}: its provenance has no 'learning'; allowed: what ./pe policy export wrote"
-        )
-    # Parameters that are no more are left out: what matters to the network has stayed, and its results are compared.
-    known = {field.name for field in dataclasses.fields(Learning)}
-    learning = from_mapping(Learning, {key: mapping[key] for key in mapping if key in known}, where)
-    module = make_policy(learning).deterministic()
-    missing = module.load_state_dict(scripted.state_dict(), strict=False).missing_keys
-    if missing:
-        raise BundleError(f"{where}: its model has no {missing[0]!r}")
-    return module
+    if bundle.schema.kind == BARRIERNET:
+        return module_of(bundle)
+    return torch.jit.load(str(bundle.path / MODEL_FILE), map_location="cpu").eval()
 
 
 def _register() -> None:

@@ -20,6 +20,8 @@ NOMINAL = "nominal"
 EXPLORATION = ("safe-mean", NOMINAL)
 POLYGON, BOX = "polygon", "box"
 SUPPORTS = (POLYGON, BOX)
+KEPT_POLYGON = "polygon"
+"""Key of the provenance of a CBF-Beta bundle that keeps its polygon: its gamma, and the bundle that it was made of."""
 _CORRECTION = 0.01
 
 

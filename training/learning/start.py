@@ -13,6 +13,7 @@ from torch import nn
 from pe_core.bundle import load_bundle
 from pe_core.config import ConfigurationError
 from pe_core.paths import bundle_path
+from training.learning.parameters import KEPT_POLYGON
 from training.learning.policies import GaussianPolicy, Policy
 
 CHECKPOINT, RUN = "checkpoint.pt", "run.json"
@@ -60,8 +61,10 @@ def _from_bundle(start: Path, role: str, policy: Policy) -> dict[str, Any]:
     # What runs on the robot has the policy's own modules in it; of its constants TorchScript keeps all.
     module = policy.deterministic()
     constants = set(dict(module.named_buffers())) - set(module.state_dict())
-    module.load_state_dict({key: value for key, value in bundle.weights().items() if key not in constants})
-    provenance = bundle.schema.provenance
+    provenance, weights = bundle.schema.provenance, bundle.weights()
+    if KEPT_POLYGON in provenance:
+        weights = {key.removeprefix("net."): value for key, value in weights.items() if key.startswith("net.")}
+    module.load_state_dict({key: value for key, value in weights.items() if key not in constants})
     spread = provenance.get("spread") or {}
     if isinstance(policy, GaussianPolicy) and spread:
         with torch.no_grad():

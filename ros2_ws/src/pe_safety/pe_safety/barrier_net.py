@@ -102,7 +102,7 @@ def _linear(v_min: float) -> tuple[Tensor, Tensor]:
     return matrix, torch.cat([constant.flatten(), box])[:, None]
 
 
-class _Exact(nn.Module):
+class Exact(nn.Module):
     """A module whose own constants are float64 whatever type it is cast to."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
@@ -113,7 +113,7 @@ class _Exact(nn.Module):
         return self
 
 
-class ObservationRows(_Exact):
+class ObservationRows(Exact):
     """Rows of the safety QP from observations (N, SIZE), float32 or float64; what it computes is float64."""
 
     def __init__(self, gamma: float = 0.2, v_min: float = 0.0) -> None:
@@ -227,7 +227,7 @@ def left_to_filter(
     return (stands & denied) | (~feasible & torch.isfinite(nominal).all(1))
 
 
-class BarrierNet(_Exact):
+class BarrierNet(Exact):
     """A network and the safety QP behind it: observation (N, SIZE) -> action (N, 2); module docstring."""
 
     def __init__(
