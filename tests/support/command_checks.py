@@ -39,6 +39,7 @@ NAMED: dict[str, Callable[[], list[str]]] = {
     "check": bundle_names,
     "show": bundle_names,
     "onnx": bundle_names,
+    "polygon": bundle_names,
     "exploit": bundle_names,
 }
 """After these words comes a name of one of these, or a path."""

@@ -134,7 +134,8 @@ def test_without_the_packages_the_extra_is_named(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "name", ["ppo", "cbf-beta", "barriernet", "ppo-selfplay", "ppo-selfplay-pursuer", "barriernet-evader"]
+    "name",
+    ["ppo", "cbf-beta", "cbf-beta-polygon", "barriernet", "ppo-selfplay", "ppo-selfplay-pursuer", "barriernet-evader"],
 )
 def test_committed_policies_have_one_that_acts_as_they_do(name: str, repository: Path) -> None:
     path = repository / "models" / name
