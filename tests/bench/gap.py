@@ -16,8 +16,8 @@ from training.learning.gap import ALONE, CONDITIONS, DEPLOYED, SAMPLED, Outcome,
 
 BENCH = "gap"
 PURSUERS = {
-    "reference": ("ppo", "cbf-beta", "barriernet"),
-    BURGER: ("cbf-beta", "seeds/cbf-beta-burger", "barriernet"),
+    "reference": ("ppo", "cbf-beta", "cbf-beta-polygon", "barriernet"),
+    BURGER: ("cbf-beta", "cbf-beta-polygon", "seeds/cbf-beta-burger", "barriernet"),
 }
 """By robot."""
 CASES = (

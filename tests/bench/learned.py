@@ -22,7 +22,7 @@ from pe_evaluation.metrics import EpisodeRecord, write_json
 from tests.bench.rows import Row, renewed
 
 BENCH = "learned"
-PURSUERS = ("lead", "ppo", "barriernet", "cbf-beta")
+PURSUERS = ("lead", "ppo", "barriernet", "cbf-beta", "cbf-beta-polygon")
 SCRIPTED = ("lookahead", "flee", "boundary", "random", "hider")
 LEARNED_EVADERS = ("ppo-selfplay", "barriernet-evader")
 BURGER = "turtlebot3_burger"

@@ -20,7 +20,7 @@ from tests.bench.rows import Row
 
 Values = Mapping[tuple[str, str, str], float]
 """By subject, case and metric."""
-LEARNED = ("barriernet", "cbf-beta")
+LEARNED = ("barriernet", "cbf-beta", "cbf-beta-polygon")
 IN_README = (
     *("lookahead, 1", "boundary, 1", "lookahead, 1.1", "lookahead, 1.2", "lookahead, 1.3"),
     *("boundary, 1.1", "boundary, 1.2", "boundary, 1.3", "deep, 1", "deep, 1.2", "mixed, 1", "mixed, 1.2"),

@@ -18,7 +18,7 @@ from pe_evaluation.metrics import write_json
 from pe_evaluation.suite import Case, Outcome, Players
 from tests.bench.scenarios_page import page
 
-PURSUERS = ("lead", "ppo", "cbf-beta", "barriernet")
+PURSUERS = ("lead", "ppo", "cbf-beta", "cbf-beta-polygon", "barriernet")
 ROBOTS = ("reference", "turtlebot3_burger")
 SAFETY = "rcbf"
 EPISODES = 50

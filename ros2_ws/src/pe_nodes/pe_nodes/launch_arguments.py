@@ -70,7 +70,7 @@ class LaunchArguments:
     episodes: int = quantity(1, low=1, high=1_000_000, description="episodes to play")
     seed: int = quantity(0, low=0, high=2_147_483_647, description="seed of layouts and noise")
     first_episode: int = quantity(0, low=0, high=1_000_000, description="index of the first episode")
-    pursuer: str = quantity("cbf-beta", description="policy bundle of the pursuer, models/<name> or a path")
+    pursuer: str = quantity("cbf-beta-polygon", description="policy bundle of the pursuer, models/<name> or a path")
     evader: str = quantity("lookahead", description="policy bundle of the evader, models/<name> or a path")
     safety: str = quantity("rcbf", description="safety filter, config/safety/<name>.yaml or a path")
     feasibility: str = quantity(
