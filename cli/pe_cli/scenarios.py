@@ -16,7 +16,7 @@ def scenarios(
         list[str] | None,
         typer.Argument(help="Scenarios: names in config/scenarios, or paths. Default: all.", metavar="[NAME]..."),
     ] = None,
-    pursuer: Annotated[str, typer.Option(help="Policy bundle of the pursuer: a name or a path.")] = "barriernet",
+    pursuer: Annotated[str, typer.Option(help="Policy bundle of the pursuer: a name or a path.")] = "cbf-beta-polygon",
     evader: Annotated[str, typer.Option(help="Policy bundle of the evader: a name or a path.")] = "lookahead",
     safety: Annotated[str, typer.Option(help="Safety of both robots: a name in config/safety.")] = "rcbf",
     robot: Annotated[str, typer.Option(help="Robot: a name in config/robots, or a path.")] = "reference",

@@ -26,7 +26,7 @@ from training.games import BatchedGames, Task
 
 BENCH = "barrier_net"
 STATES, GAMES = 480, 1024
-COMMITTED = ("ppo", "cbf-beta", "barriernet")
+COMMITTED = ("ppo", "cbf-beta", "cbf-beta-polygon", "barriernet")
 TARGETS = {
     ("barrier net", "forward, 1 state"): 300.0,
     **{(f"models/{name}", "forward, 1 state"): 300.0 for name in COMMITTED},

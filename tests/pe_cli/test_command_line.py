@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import resource
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pe_cli.app import app
+from pe_cli.scenarios import scenarios
+from pe_core.roles import ROLES, USUAL
 
 COMMANDS = ("launch", "test", "evaluate", "falsify", "scenarios", "bag", "bench", "policy", "doctor", "world")
 
@@ -50,6 +53,11 @@ def test_command_line_starts_without_the_heavy_libraries() -> None:
     program = f"import sys, pe_cli.app; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_scenarios_are_played_by_the_usual_policies() -> None:
+    defaults = {name: parameter.default for name, parameter in inspect.signature(scenarios).parameters.items()}
+    assert {role: defaults[role] for role in ROLES} == USUAL
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pe_core.config import ConfigurationError, quantity
 from pe_core.files import write_text
 from pe_core.paths import BOUNDARY
 from pe_core.robot import load_robot
-from pe_core.roles import ROLES
+from pe_core.roles import ROLES, USUAL
 from pe_core.scenario import Layout, load_scenario, sample_layout
 from pe_gazebo import harmonic
 from pe_gazebo.drive import BASE
@@ -43,8 +43,8 @@ class HarmonicArguments:
     robot: str = quantity(
         "turtlebot3_burger", description="robot profile, config/robots/<name>.yaml or a path"
     )
-    pursuer: str = quantity("barriernet", description="policy bundle of the pursuer, models/<name> or a path")
-    evader: str = quantity("lookahead", description="policy bundle of the evader, models/<name> or a path")
+    pursuer: str = quantity(USUAL["pursuer"], description="policy bundle of the pursuer, models/<name> or a path")
+    evader: str = quantity(USUAL["evader"], description="policy bundle of the evader, models/<name> or a path")
     safety: str = quantity("rcbf_robust", description="safety filter, config/safety/<name>.yaml or a path")
     feasibility: str = quantity(
         BOUNDARY,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pe_core.config import ConfigurationError, quantity
 from pe_core.paths import BOUNDARY, config_names
-from pe_core.roles import ROLES
+from pe_core.roles import ROLES, USUAL
 from pe_nodes.deployment_settings import MOCAP_TOPIC, TRUTH
 from pe_nodes.launch_arguments import log_level_quantity
 from pe_nodes.settings import DEVICES, DRIVER_TOPIC, NOISE, bag_size_quantity
@@ -15,7 +15,6 @@ from pe_safety.parameters import check_mechanism
 
 LOCALISATION = ("odom", "amcl", "mocap", "apriltag")
 ESTIMATORS = ("own", "robot_localization")
-POLICIES = {"pursuer": "barriernet", "evader": "lookahead"}
 REFEREE = "referee"
 BASE_FRAMES = {"turtlebot3": "base_footprint"}
 """Frame of the body that the odometry of a robot or device has, by the first word of its name; others: base_link."""
@@ -122,7 +121,7 @@ class RobotArguments:
     @property
     def bundle(self) -> str:
         """The policy that ``policy`` stands for."""
-        return POLICIES[self.role] if self.policy == "auto" else self.policy
+        return USUAL[self.role] if self.policy == "auto" else self.policy
 
     @property
     def opponent_robot(self) -> str:
@@ -156,8 +155,8 @@ class ArenaArguments:
     robot: str = quantity("turtlebot3_burger", description="robot profile of the pursuer")
     opponent: str = quantity("auto", description="robot profile of the evader; auto: the same")
     speed_ratio: float = quantity(1.0, low=0.1, high=3.0, description="evader's speed over the pursuer's")
-    pursuer: str = quantity("barriernet", description="policy bundle that the pursuer runs")
-    evader: str = quantity("lookahead", description="policy bundle that the evader runs")
+    pursuer: str = quantity(USUAL["pursuer"], description="policy bundle that the pursuer runs")
+    evader: str = quantity(USUAL["evader"], description="policy bundle that the evader runs")
     safety: str = quantity("rcbf_robust", description="safety filter that both run")
     feasibility: str = quantity(BOUNDARY, description="who warns of infeasible states; empty: nobody")
     pursuer_namespace: str = quantity("pursuer", description="namespace of the pursuer")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from pe_core.config import ConfigurationError, Quantity, convert, quantities, quantity
 from pe_core.paths import BOUNDARY, boundary_names, bundle_names, config_names
+from pe_core.roles import USUAL
 from pe_nodes.settings import DEVICES, NOISE, bag_size_quantity
 from pe_safety.parameters import check_mechanism
 
@@ -70,8 +71,8 @@ class LaunchArguments:
     episodes: int = quantity(1, low=1, high=1_000_000, description="episodes to play")
     seed: int = quantity(0, low=0, high=2_147_483_647, description="seed of layouts and noise")
     first_episode: int = quantity(0, low=0, high=1_000_000, description="index of the first episode")
-    pursuer: str = quantity("cbf-beta-polygon", description="policy bundle of the pursuer, models/<name> or a path")
-    evader: str = quantity("lookahead", description="policy bundle of the evader, models/<name> or a path")
+    pursuer: str = quantity(USUAL["pursuer"], description="policy bundle of the pursuer, models/<name> or a path")
+    evader: str = quantity(USUAL["evader"], description="policy bundle of the evader, models/<name> or a path")
     safety: str = quantity("rcbf", description="safety filter, config/safety/<name>.yaml or a path")
     feasibility: str = quantity(
         BOUNDARY, description="who warns of infeasible states, models/feasibility/<name>.npz or a path; empty: nobody"
