@@ -107,7 +107,7 @@ def extremes(values: Values) -> str:
         margin, case = min((value, key[1]) for key, value in mine.items() if key[::2] == (subject, "min_margin"))
         margins.append(f"{subject} {margin:.3f} m ({case})")
         share, case = max((value, key[1]) for key, value in mine.items() if key[::2] == (subject, "infeasible_rate"))
-        infeasible.append(f"{subject} {100 * share:.3f} % ({case})")
+        infeasible.append(f"{subject} {100 * share:.3f} % ({case})" if share else f"{subject} none")
     return (
         f"Episodes with a contact: {contacts:.0f} of {episodes:,}. Smallest body margin: {', '.join(margins)}.\n"
         f"Largest share of the pursuer's cycles in which no command met every row: {', '.join(infeasible[1:])}."
