@@ -45,18 +45,9 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Where to. Default: models/.", metavar="DIR")] = None,
 ) -> None:
     """Make a bundle of a trained policy, and compare it with what it was made of; with ONNX where that is installed."""
-    from pe_core.paths import share_directory
     from training.learning.export import export as make
-    from training.learning.onnx_file import OnnxError, add_onnx
 
-    path, found = make(run, name, out or share_directory() / "models")
-    typer.echo(
-        f"{path}: equals the trained policy to {found['difference']:.2g}, {found['call_ms']:.3f} ms a call (batch one)"
-    )
-    try:
-        typer.echo(_onnx_said(path, add_onnx(path)))
-    except OnnxError as error:
-        typer.echo(f"no ONNX: {error}")
+    _say(*make(run, name, out or _models()))
 
 
 @app.command("polygon")
@@ -66,13 +57,9 @@ def polygon(
     out: Annotated[Path | None, typer.Option(help="Where to. Default: models/.", metavar="DIR")] = None,
 ) -> None:
     """Make of a CBF-Beta bundle one that keeps its polygon: it drives the mean of the truncated density."""
-    from pe_core.paths import share_directory
     from training.learning.keep_polygon import keep_polygon
 
-    path, found = keep_polygon(bundle, name, out or share_directory() / "models")
-    typer.echo(
-        f"{path}: equals what it was made of to {found['difference']:.2g}, {found['call_ms']:.3f} ms a call (batch one)"
-    )
+    _say(*keep_polygon(bundle, name, out or _models()))
 
 
 @app.command("onnx")
@@ -83,6 +70,25 @@ def onnx(bundle: _Bundle) -> None:
 
     path = bundle_path(bundle)
     typer.echo(_onnx_said(path, add_onnx(path)))
+
+
+def _models() -> Path:
+    from pe_core.paths import share_directory
+
+    return share_directory() / "models"
+
+
+def _say(path: Path, found: dict[str, float]) -> None:
+    """What was found of a bundle that was made, with ONNX where that is installed."""
+    from training.learning.onnx_file import OnnxError, add_onnx
+
+    typer.echo(
+        f"{path}: equals what it was made of to {found['difference']:.2g}, {found['call_ms']:.3f} ms a call (batch one)"
+    )
+    try:
+        typer.echo(_onnx_said(path, add_onnx(path)))
+    except OnnxError as error:
+        typer.echo(f"no ONNX: {error}")
 
 
 def _onnx_said(path: Path, found: dict[str, Any]) -> str:

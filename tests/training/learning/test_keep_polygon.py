@@ -68,7 +68,7 @@ def test_its_modules_can_be_made_again() -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("barriernet", "is a barriernet"), ("lead", "is a "), ("cbf-beta-polygon", "keeps its polygon already")],
+    [("barriernet", "is a barriernet"), ("lead", "is a scripted"), ("cbf-beta-polygon", "keeps its polygon already")],
 )
 def test_other_bundles_are_refused(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(BundleError, match=f"policy '{name}': .*{said}.*allowed: a cbf-beta"):
