@@ -13,7 +13,7 @@ from pe_core.arena import Arena, load_arena
 from pe_core.robot import load_robot
 from pe_core.rules import Outcome
 from pe_core.scenario import Layout
-from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE, LISTENERS, SILENT
+from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE, LISTENERS, UNPUBLISHED
 from pe_nodes.referee_topics import Placement
 from pe_nodes.refereeing import GAP_MOST, Hearing, Match, PoseTrack, Word, off_start, with_time
 
@@ -155,8 +155,8 @@ def test_an_estimator_that_has_another_initial_pose_is_untold(said, untold):
 )
 def test_an_episode_waits_for_the_links_between_recorder_and_policy(recorder, listeners, silent, reason):
     hearing = words(policy={} if listeners is None else {LISTENERS: listeners})
-    hearing.words["/evaluation_recorder"] = Word(10.0, 0, "recording", {SILENT: ""})
-    hearing.words[recorder] = Word(10.0, 0, "recording", {SILENT: silent})
+    hearing.words["/evaluation_recorder"] = Word(10.0, 0, "recording", {UNPUBLISHED: ""})
+    hearing.words[recorder] = Word(10.0, 0, "recording", {UNPUBLISHED: silent})
     if recorder.startswith("/a/") and listeners:
         hearing.words["/a/policy"].values[LISTENERS] += " /evaluation_recorder"
     found = hearing.unrecorded("a", True, 11.0)

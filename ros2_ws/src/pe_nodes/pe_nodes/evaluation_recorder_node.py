@@ -23,7 +23,7 @@ from pe_core.config import ConfigurationError
 from pe_nodes.bag_writer import BagWriteError, BagWriter
 from pe_nodes.episode import Episode
 from pe_nodes.game_node import OK, WARN, GameNode
-from pe_nodes.heartbeats import RECORDER, SILENT
+from pe_nodes.heartbeats import RECORDER, UNPUBLISHED
 from pe_nodes.message_types import message_class
 from pe_nodes.node_process import run_process
 from pe_nodes.settings import RecorderSettings
@@ -130,7 +130,7 @@ class EvaluationRecorderNode(GameNode):
             "rate_hz": f"{self._rate.read(now):.1f}",
             "messages": str(self._bag.messages if self._bag else 0),
             "files": str(self._bag.files if self._bag else 0),
-            SILENT: " ".join(link.topic_name for link in self._links.values() if not link.get_publisher_count()),
+            UNPUBLISHED: " ".join(link.topic_name for link in self._links.values() if not link.get_publisher_count()),
         }
         return (OK, "recording", values) if self._bag is not None else (WARN, "not recording", values)
 

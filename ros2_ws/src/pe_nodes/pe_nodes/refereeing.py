@@ -16,7 +16,7 @@ from pe_core.robot import RobotModel
 from pe_core.rules import Outcome
 from pe_core.scenario import Layout
 from pe_core.unicycle import wrap_angle
-from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE, LISTENERS, NOMINAL, RECORDER, SILENT
+from pe_nodes.heartbeats import ESTIMATOR, INITIAL_POSE, LISTENERS, NOMINAL, RECORDER, UNPUBLISHED
 from pe_nodes.score import Score
 
 KEPT = 400
@@ -182,7 +182,7 @@ class Hearing:
                 continue
             listeners = self.words[policy].values.get(LISTENERS) if policy in self.words else None
             unlinked = listeners is not None and recorder not in listeners.split()
-            if unlinked or nominal in self.words[recorder].values.get(SILENT, "").split():
+            if unlinked or nominal in self.words[recorder].values.get(UNPUBLISHED, "").split():
                 found.append(f"{recorder} is not yet connected with {policy}")
         return found
 
