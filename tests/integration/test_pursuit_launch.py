@@ -17,9 +17,9 @@ from rosbags.typesys import Stores, get_typestore
 from pe_core.arena import load_arena
 from pe_core.bundle import NoiseSource, load_bundle
 from pe_core.robot import load_robot
+from pe_core.roles import ROLES, USUAL
 from pe_core.scenario import load_scenario, sample_layout
 from pe_nodes.messages import odometry_values
-from pe_nodes.settings import ROLES
 from pe_safety.closed_loop import Games
 from pe_safety.parameters import load_safety
 from tests.support.patience import patience
@@ -93,7 +93,12 @@ def in_process(seed: int, index: int, pursuer: str, evader: str) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("pursuer", "evader", "safety"),
-    [("pure", "random", "rcbf"), ("barriernet", "ppo-selfplay", "barriernet"), ("cbf-beta", "barriernet", "rcbf")],
+    [
+        ("pure", "random", "rcbf"),
+        ("barriernet", "ppo-selfplay", "barriernet"),
+        ("cbf-beta", "barriernet", "rcbf"),
+        (USUAL["pursuer"], USUAL["evader"], "rcbf"),
+    ],
 )
 def test_a_chase_in_lockstep_is_the_game_in_process(processes, tmp_path, pursuer, evader, safety):
     out = tmp_path / "out"
