@@ -26,6 +26,31 @@ _NEAR = 0.05
 _MIRRORED = ("own_y", "own_sin", "own_omega", "opponent_y_body", "opponent_sin_relative", "opponent_omega")
 DERIVED = 10 + 4 * OBSTACLES_MAX
 FEATURES = SIZE + DERIVED
+_SHORT = {
+    "x": "own_x", "y": "own_y", "c": "own_cos", "s": "own_sin",
+    "dx": "opponent_x_body", "dy": "opponent_y_body", "hc": "opponent_cos_relative", "hs": "opponent_sin_relative",
+}  # fmt: skip
+
+
+def _columns(*sums: dict[str, float]) -> Tensor:
+    """Matrix (SIZE, k) whose products with observations are these ``sums`` of entries.
+
+    One product costs less than k selections, and is as exact: with at most one entry, or two under factors of 1, a
+    sum is rounded once or not at all.
+    """
+    result = torch.zeros(SIZE, len(sums))
+    for column, entries in enumerate(sums):
+        for name, factor in entries.items():
+            result[NAMES.index(name), column] += factor
+    return result
+
+
+def _terms(text: str) -> list[dict[str, float]]:
+    """Entries by their short names, with a sign, or 0: ``x -y 0``."""
+    terms = text.split()
+    return [
+        {} if t == "0" else {_SHORT[t.removeprefix("-")]: -1.0 if t.startswith("-") else 1.0} for t in terms
+    ]
 
 
 class Canonical(nn.Module):
@@ -43,22 +68,30 @@ class Canonical(nn.Module):
         odd = torch.zeros(SIZE, dtype=torch.bool)
         odd[flipped] = True
         self.register_buffer("odd", odd)
+        # What is kept along x, then what is turned by -90 degrees: of the opponent's position its three terms.
+        terms = [
+            *_terms("x y x y c s    y -x y -x s -c"),
+            *_terms("c s 0 0 0 0    s -c 0 0 0 0"),
+            *_terms("dx dx 0 0 0 0  dx dx 0 0 0 0"),
+            *_terms("-s c 0 0 0 0   c s 0 0 0 0"),
+            *_terms("dy dy 0 0 0 0  dy dy 0 0 0 0"),
+        ]
+        self.register_buffer("terms", _columns(*terms), persistent=False)
+        self.register_buffer("one", torch.ones(()), persistent=False)
+        self.width, self.turned, self.rest = len(terms) // 5, 4, SIZE - 4
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """The observation (N, SIZE) in that frame, and the sign (N, 1) that turn rates have in it."""
-        f = observation
         if not self.on:
-            return f, torch.ones_like(f[:, :1])
-        x, y, c, s = f[:, 0], f[:, 1], f[:, 2], f[:, 3]
-        px, py = x + c * f[:, 6] - s * f[:, 7], y + s * f[:, 6] + c * f[:, 7]
-        along = px.abs() >= py.abs()
+            return observation, torch.ones_like(observation[:, :1])
+        at, cos, dx, sin, dy = (observation @ self.terms).split(self.width, 1)
+        kept, quarter = (at + cos * dx + sin * dy).split(self.width // 2, 1)
+        px, py = kept.narrow(1, 0, 2).abs().split(1, 1)
         # Turned by a multiple of 90 degrees, until the opponent's x is the larger coordinate and positive.
-        one, zero = torch.ones_like(x), torch.zeros_like(x)
-        a = torch.where(along, torch.where(px >= 0.0, one, -one), zero)
-        b = torch.where(along, zero, torch.where(py >= 0.0, one, -one))
-        sign = torch.where(a * py - b * px >= 0.0, one, -one)[:, None]
-        turned = torch.stack([a * x + b * y, a * y - b * x, a * c + b * s, a * s - b * c], 1)
-        whole = torch.cat([turned, f[:, 4:]], 1)
+        p, q, pose = torch.where(px >= py, kept, quarter).split([1, 1, self.turned], 1)
+        half_turn = torch.where(p >= 0.0, self.one, -self.one)
+        sign = torch.where(half_turn * q >= 0.0, self.one, -self.one)
+        whole = torch.cat([half_turn * pose, observation.narrow(1, self.turned, self.rest)], 1)
         return torch.where(self.odd, whole * sign, whole), sign
 
 
@@ -76,35 +109,50 @@ class Features(nn.Module):
         for name, factor in _SCALES.items():
             scale[NAMES.index(name)] = factor
         self.register_buffer("scale", scale)
-        self.first = FIXED_SIZE
-        self.width = OBSTACLE_SIZE
-        self.near = _NEAR
+        self.near, self.obstacles = _NEAR, OBSTACLES_MAX
+
+        def of_obstacles(part: str, less: str = "") -> list[dict[str, float]]:
+            other = {less: -1.0} if less else {}
+            return [{f"obstacle_{i}_{part}": 1.0, **other} for i in range(OBSTACLES_MAX)]
+
+        parts = [
+            [{name: float(factor)} for name, factor in zip(NAMES, scale, strict=True)],
+            # Vectors from the robot to the opponent and to obstacles, and from the opponent to obstacles; radii.
+            *(
+                [*_terms(d), *of_obstacles(part), *of_obstacles(part, _SHORT[d])]
+                for d, part in (("dx", "x_body"), ("dy", "y_body"))
+            ),
+            [{}, *of_obstacles("radius"), *of_obstacles("radius")],
+            # Position and heading of the opponent in the map.
+            *map(_terms, ("x y 0 0", "c s c s", "dx dx hc hc", "-s c -s c", "dy dy hs hs")),
+            of_obstacles("present"),
+            [{"opponent_v": 1.0}],
+            [{"speed_ratio": 1.0}],
+        ]
+        self.register_buffer("terms", _columns(*(term for part in parts for term in part)), persistent=False)
+        self.sizes = [len(part) for part in parts]
 
     def forward(self, observation: Tensor) -> Tensor:
         """See the class."""
-        f = observation
-        c, s, dx, dy = f[:, 2], f[:, 3], f[:, 6], f[:, 7]
-        g = torch.sqrt(dx * dx + dy * dy + 1e-12)
-        rx, ry = c * dx - s * dy, s * dx + c * dy
-        chase = torch.stack(
+        scaled, x, y, radius, at, cos, dx, sin, dy, present, speed, ratio = (observation @ self.terms).split(
+            self.sizes, 1
+        )
+        length = torch.sqrt(x * x + y * y + 1e-12)
+        east, north, gap = x / length, y / length, length - radius
+        g = length.narrow(1, 0, 1)
+        n = self.obstacles
+        around = [gap.narrow(1, 1, n), gap.narrow(1, 1 + n, n), east.narrow(1, 1, n), north.narrow(1, 1, n)]
+        return torch.cat(
             [
+                scaled,
                 g,
                 0.3 * torch.log(g + 1e-2),
                 self.near / (g + self.near),
-                dx / g,
-                dy / g,
-                f[:, 0] + rx,
-                f[:, 1] + ry,
-                c * f[:, 8] - s * f[:, 9],
-                s * f[:, 8] + c * f[:, 9],
-                f[:, 10] * f[:, 12],
+                east.narrow(1, 0, 1),
+                north.narrow(1, 0, 1),
+                at + (cos * dx + sin * dy),
+                speed * ratio,
+                (torch.stack(around, 2) * present.unsqueeze(2)).flatten(1),
             ],
             1,
         )
-        obstacles = f[:, self.first :].reshape(f.shape[0], -1, self.width)
-        ox, oy, radius, present = obstacles[..., 0], obstacles[..., 1], obstacles[..., 2], obstacles[..., 3]
-        away = torch.sqrt(ox * ox + oy * oy + 1e-12)
-        wx, wy = ox - dx[:, None], oy - dy[:, None]
-        apart = torch.sqrt(wx * wx + wy * wy + 1e-12)
-        around = torch.stack([away - radius, apart - radius, ox / away, oy / away], 2) * present[..., None]
-        return torch.cat([f * self.scale, chase, around.flatten(1)], 1)

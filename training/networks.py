@@ -87,6 +87,10 @@ class BetaActor(Actor):
 
     outputs = 4
 
+    def __init__(self, sizes: Sequence[int], activation: str, symmetric: bool) -> None:
+        super().__init__(sizes, activation, symmetric)
+        self.register_buffer("mirrored", torch.tensor([0, 1, 3, 2]), persistent=False)
+
     def squash(self, raw: Tensor) -> Tensor:
         """Raw outputs (N, 4) to means a / (a + b) in unit coordinates (v / v_max, (1 + omega / omega_max) / 2).
 
@@ -103,4 +107,4 @@ class BetaActor(Actor):
         """
         seen, sign = self.canonical(observation)
         p = beta_parameters(self.net(self.features(seen)))
-        return torch.where(sign > 0.0, p, p[:, [0, 1, 3, 2]])
+        return torch.where(sign > 0.0, p, p.index_select(1, self.mirrored))

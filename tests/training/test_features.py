@@ -68,3 +68,19 @@ def test_features_are_finite_and_tell_distances_and_directions() -> None:
     np.testing.assert_allclose(found[:, SIZE + 3].numpy(), np.cos(angle), atol=1e-4)
     none = OBSERVATIONS[:, FIXED_SIZE + 3] == 0.0
     assert none.any() and not found[none][:, SIZE + 10 :].any()
+
+
+def test_derived_features_are_those_of_the_class_s_words() -> None:
+    seen, found = OBSERVATIONS.double().numpy(), Features()(OBSERVATIONS).double().numpy()[:, SIZE:]
+    for o, f in zip(seen, found, strict=True):
+        heading, there = np.arctan2(o[3], o[2]), np.hypot(o[6], o[7])
+        bearing, turn = np.arctan2(o[7], o[6]), np.arctan2(o[9], o[8])
+        wanted = [there, 0.3 * np.log(there + 0.01), 0.05 / (there + 0.05), np.cos(bearing), np.sin(bearing)]
+        wanted += [o[0] + there * np.cos(heading + bearing), o[1] + there * np.sin(heading + bearing)]
+        size = np.hypot(o[8], o[9]) * np.hypot(o[2], o[3])
+        wanted += [size * np.cos(heading + turn), size * np.sin(heading + turn), o[10] * o[12]]
+        for x, y, radius, present in o[FIXED_SIZE:].reshape(-1, 4):
+            away, apart = np.hypot(x, y), np.hypot(x - o[6], y - o[7])
+            angle = np.arctan2(y, x)
+            wanted += [v * present for v in (away - radius, apart - radius, np.cos(angle), np.sin(angle))]
+        assert np.abs(f - wanted).max() < 1e-4, np.abs(f - wanted).argmax()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+from pathlib import Path
 
+import numpy as np
 from torch import nn
 
-from pe_core.bundle import BundleError, PolicyBundle
+from pe_core.bundle import BundleError, PolicyBundle, load_bundle, save_bundle
 from pe_core.config import from_mapping
+from pe_core.scripted.build import golden_observations
 from pe_safety.beta_net import BetaNet
+from training.learning.export import TRIED, compare
 from training.learning.parameters import KEPT_POLYGON, Learning
 from training.learning.run import make_policy
 
@@ -44,3 +49,52 @@ def module_of(bundle: PolicyBundle) -> nn.Module:
     if missing:
         raise BundleError(f"policy '{bundle.schema.name}': its model has no {missing[0]!r}")
     return module.eval()
+
+
+REBUILT = "rebuilt"
+"""Key of the provenance of a bundle that was scripted again: SHA-256 of what it was before, oldest first."""
+
+
+def rebuild(name: str) -> tuple[Path, dict[str, float]]:
+    """Script the bundle ``name`` again in its place, of the modules of today and its own weights.
+
+    Returns:
+        Its directory; how far it is from the modules, and milliseconds a call, as
+        :func:`training.learning.export.export`.
+
+    Raises:
+        BundleError: it does not say how it was made, or one of 1000 actions is not the same to the last bit; nothing
+            is changed then.
+        ConfigurationError: there is no such bundle.
+    """
+    old = load_bundle(name)
+    schema, module = old.schema, module_of(old)
+    seen = golden_observations(schema.role, TRIED)
+
+    def save(path: Path) -> None:
+        earlier = [*schema.provenance.get(REBUILT, []), schema.sha256]
+        save_bundle(
+            module,
+            path,
+            name=schema.name,
+            role=schema.role,
+            kind=schema.kind,
+            dtype=schema.dtype,
+            noise_size=schema.noise_size,
+            noise_hold=schema.noise_hold,
+            dt=schema.dt,
+            golden_observations=golden_observations(schema.role),
+            provenance=schema.provenance | {REBUILT: earlier},
+        )
+
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / schema.name
+        save(trial)
+        difference = float(np.abs(load_bundle(str(trial)).act(seen) - old.act(seen)).max())
+    if difference != 0.0:
+        raise BundleError(
+            f"policy '{schema.name}': differs by {difference:.3g} when scripted again; allowed: 0, or what was "
+            "measured of it would be of another policy"
+        )
+    save(old.path)
+    return old.path, compare(module, old.path)

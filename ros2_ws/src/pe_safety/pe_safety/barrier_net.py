@@ -221,10 +221,11 @@ def left_to_filter(
         feasible: whether the QP has a solution (N,).
         standing, turn_denied: as in :mod:`pe_safety.ladder`, dimensionless.
     """
-    turn = nominal[:, 1].clamp(-1.0, 1.0)
-    stands = torch.minimum(action[:, 0].abs(), nominal[:, 0].abs()) <= standing
-    denied = ((action[:, 1] - turn).abs() > turn_denied) & (turn.abs() > turn_denied)
-    return (stands & denied) | (~feasible & torch.isfinite(nominal).all(1))
+    turn = nominal.select(1, 1).clamp(-1.0, 1.0)
+    stands = torch.minimum(action.select(1, 0).abs(), nominal.select(1, 0).abs()) <= standing
+    denied = torch.minimum((action.select(1, 1) - turn).abs(), turn.abs()) > turn_denied
+    finite = (nominal - nominal == 0.0).all(1)
+    return (stands & denied) | (finite & ~feasible)
 
 
 class BarrierNet(Exact):
@@ -294,7 +295,8 @@ class BarrierNet(Exact):
         """Actions (N, 2) of solutions (2, N) and where there is one (N,), or what the filter is asked instead."""
         action = u.t().to(nominal.dtype)
         if self.defers:
-            asked = torch.stack([nominal[:, 0].clamp(self.v_min, 1.0), nominal[:, 1].clamp(-1.0, 1.0)], 1)
+            v, omega = nominal.split(1, 1)
+            asked = torch.cat([v.clamp(self.v_min, 1.0), omega.clamp(-1.0, 1.0)], 1)
             asks = left_to_filter(action, nominal, feasible)
             action = torch.where(asks.unsqueeze(1), asked, action)
         return action

@@ -58,13 +58,23 @@ class BetaNet(Exact):
         self.net = net
         self.rows = ObservationRows(gamma)
         self.flat, self.none, self.edge, self.least_log = _FLAT, _NONE, _EDGE, _LEAST_LOG
-        self.register_buffer("span", torch.tensor([1.0, 2.0]), persistent=False)
-        self.register_buffer("least", torch.tensor([0.0, -1.0]), persistent=False)
         (x, weights_x), (y, weights_y) = (np.polynomial.legendre.leggauss(nodes) for nodes in NODES)
-        for name, values in (("x", 0.5 + 0.5 * x[:, None]), ("y", 0.5 + 0.5 * y)):
-            self.register_buffer(name, torch.from_numpy(values), persistent=False)
-        for name, values in (("weights_x", 0.5 * weights_x), ("weights_y", 0.5 * weights_y)):
-            self.register_buffer(name, torch.from_numpy(values), persistent=False)
+        single = torch.float32
+        for name, values in (
+            ("span", torch.tensor([1.0, 2.0])),
+            ("least", torch.tensor([0.0, -1.0])),
+            ("x", torch.from_numpy(0.5 + 0.5 * x[:, None])),
+            ("y", torch.from_numpy(0.5 + 0.5 * y).to(single)),
+            ("weights_x", torch.from_numpy(0.5 * weights_x).to(single)),
+            ("weights_y", torch.from_numpy(0.5 * weights_y).to(single)),
+            # A bound (slope, level) of y that is none, from above and from below; a x <= c that is none.
+            ("never_above", torch.tensor([0.0, _NONE], dtype=torch.float64).view(2, 1, 1)),
+            ("never_below", torch.tensor([0.0, -_NONE], dtype=torch.float64).view(2, 1, 1)),
+            ("always", torch.tensor([0.0, 1.0], dtype=torch.float64).view(2, 1, 1, 1)),
+            ("unheld", torch.zeros((), dtype=torch.float64)),
+            ("one", torch.ones((), dtype=torch.float64)),
+        ):
+            self.register_buffer(name, values, persistent=False)
 
     @torch.jit.export
     def density(self, observation: Tensor) -> Tensor:
@@ -74,7 +84,7 @@ class BetaNet(Exact):
     def forward(self, observation: Tensor) -> Tensor:
         """Actions (N, 2)."""
         density = self.net.density(observation)
-        first, second = density[:, 0::2], density[:, 1::2]
+        first, second = density.view(-1, 2, 2).unbind(2)
         whole = first / (first + second) * self.span + self.least
         if whole.shape[0] == 0:
             return whole
@@ -90,63 +100,56 @@ class BetaNet(Exact):
             parameters: (N, 4), float32; so is the density, of which the mean needs no more.
             rows: g_v, g_omega and b of actions, (3, m, N), float64.
         """
-        slope, level, above, below = self.bounds(rows)
-        x0, x1 = self.ends(slope, level, above, below, rows)
+        lines, above, below = self.bounds(rows)
+        x0, x1 = self.ends(lines, above, below, rows)
         found = x1 > x0
-        x = x0 + torch.where(found, x1 - x0, torch.zeros_like(x0)) * self.x
-        low, high = self.chord(x, slope, level, above, below)
-        x, low, chord = x.t().float(), low.t().float(), (high - low).clamp(min=0.0).t().float()
-        y = low.unsqueeze(2) + chord.unsqueeze(2) * self.y.float()
-        p = parameters - 1.0
-        weight = self.log(x, p[:, 0:1], p[:, 1:2]).unsqueeze(2) + self.log(y, p[:, 2:3, None], p[:, 3:4, None])
-        weight = (weight - weight.amax([1, 2], True)).clamp(min=self.least_log).exp() * self.weights_y.float()
-        weight = weight * (chord * self.weights_x.float()).unsqueeze(2)
+        x = x0 + (x1 - x0).clamp(min=0.0) * self.x
+        low, high = self.chord(x, lines, above, below)
+        low, chord = low.t().float(), (high - low).clamp(min=0.0).t().float()
+        x = x.t().float()
+        y = low.unsqueeze(2) + chord.unsqueeze(2) * self.y
+        p1, q1, p2, q2 = (parameters - 1.0).split(1, 1)
+        weight = self.log(x, p1, q1).unsqueeze(2) + self.log(y, p2.unsqueeze(2), q2.unsqueeze(2))
+        weight = (weight - weight.amax([1, 2], True)).clamp(min=self.least_log).exp() * self.weights_y
+        weight = weight * (chord * self.weights_x).unsqueeze(2)
         along = weight.sum(2)
-        total = along.sum(1)
-        found = found & (total > 0.0)
-        total = torch.where(found, total, torch.ones_like(total))
-        return torch.stack([(along * x).sum(1) / total, (weight * y).sum([1, 2]) / total], 1), found
+        total = along.sum(1, True)
+        whole = total > 0.0
+        sums = torch.stack([(along * x).sum(1), (weight * y).sum([1, 2])], 1)
+        return sums / torch.where(whole, total, self.one.float()), found & whole.squeeze(1)
 
-    def chord(
-        self, x: Tensor, slope: Tensor, level: Tensor, above: Tensor, below: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def chord(self, x: Tensor, lines: Tensor, above: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:
         """The least and the largest y (K, N) of C at ``x`` (K, N)."""
-        nothing, none = torch.zeros_like(slope), torch.full_like(level, self.none)
-        high = torch.where(above, level, none) + torch.where(above, slope, nothing) * x.unsqueeze(1)
-        low = torch.where(below, level, -none) + torch.where(below, slope, nothing) * x.unsqueeze(1)
-        return low.amax(1).clamp(0.0, 1.0), high.amin(1).clamp(0.0, 1.0)
+        at = x.unsqueeze(1)
+        fall, level = torch.where(above, lines, self.never_above).unbind(0)
+        high = (level - fall * at).amin(1)
+        fall, level = torch.where(below, lines, self.never_below).unbind(0)
+        low = (level - fall * at).amax(1)
+        return low.clamp(0.0, 1.0), high.clamp(0.0, 1.0)
 
     def log(self, at: Tensor, p: Tensor, q: Tensor) -> Tensor:
         """p log at + q log(1 - at)."""
         return p * at.clamp(min=self.edge).log() + q * (1.0 - at).clamp(min=self.edge).log()
 
-    def bounds(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Rows as bounds y <= or >= level + slope x: slope, level, which bound from above, which from below (m, N)."""
+    def bounds(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows as bounds y <= or >= level - fall x: (fall, level) (2, m, N), which bound from above, and from below."""
         across = 2.0 * rows[1]
         above, below = across > self.flat, across < -self.flat
-        divisor = torch.where(above | below, across, torch.ones_like(across))
+        divisor = torch.where(above | below, across, self.one)
         level = ((rows[2] + rows[1]) / divisor).clamp(-self.none, self.none)
-        return -rows[0] / divisor, level, above, below
+        return torch.stack([rows[0] / divisor, level]), above, below
 
-    def ends(
-        self, slope: Tensor, level: Tensor, above: Tensor, below: Tensor, rows: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def ends(self, lines: Tensor, above: Tensor, below: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The least and the largest x (N,) of C; the one above the other where it is empty."""
-        rise = slope.unsqueeze(1) - slope.unsqueeze(0)
-        room = level.unsqueeze(1) - level.unsqueeze(0)
-        pairs = above.unsqueeze(1) & below.unsqueeze(0)
         # a x <= c of every pair (m * m, N), and of the rows that do not hold y.
-        a = torch.where(pairs, -rise, torch.zeros_like(rise)).flatten(0, 1)
-        c = torch.where(pairs, room, torch.ones_like(room)).flatten(0, 1)
-        a = torch.cat([a, self.held(rows[0], above, below)])
-        c = torch.cat([c, self.held(rows[2], above, below)])
-        at = c / torch.where(a.abs() > self.flat, a, torch.ones_like(a))
-        zero, one = torch.zeros_like(at), torch.ones_like(at)
-        x1 = torch.where(a > self.flat, at, one).amin(0).clamp(max=1.0)
-        x0 = torch.where(a < -self.flat, at, zero).amax(0).clamp(min=0.0)
-        shut = torch.where(a.abs() > self.flat, one, c).amin(0) < 0.0
+        pairs = above.unsqueeze(1) & below.unsqueeze(0)
+        between = torch.where(pairs, lines.unsqueeze(2) - lines.unsqueeze(1), self.always).flatten(1, 2)
+        alone = torch.where(above | below, self.unheld, rows[0::2])
+        a, c = torch.cat([between, alone], 1).unbind(0)
+        right, left = a > self.flat, a < -self.flat
+        held = right | left
+        at = c / torch.where(held, a, self.one)
+        x1 = torch.where(right, at, self.one).amin(0).clamp(max=1.0)
+        x0 = torch.where(left, at, self.unheld).amax(0).clamp(min=0.0)
+        shut = torch.where(held, self.one, c).amin(0) < 0.0
         return x0, torch.where(shut, x0 - 1.0, x1)
-
-    def held(self, values: Tensor, above: Tensor, below: Tensor) -> Tensor:
-        """``values`` (m, N) of rows that do not hold y, 0 of the others."""
-        return torch.where(above | below, torch.zeros_like(values), values)
