@@ -6,6 +6,7 @@ command needs it imports when it runs.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -29,6 +30,10 @@ from pe_cli import (
     train,
     world,
 )
+
+# Threads of OpenMP, which torch's are, otherwise spin while they wait for one another: where another program has one of
+# the cores, a training on two threads is then twenty times slower.  It is read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="pe",

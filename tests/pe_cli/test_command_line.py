@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -105,3 +106,13 @@ def test_scenarios_end_with_1_where_a_criterion_does_not_hold_and_0_where_all_do
     assert [c["criterion"] for c in row["criteria"] if not c["passed"]] == ["capture_time_most"]
     passed = pe("scenarios", "corner", "--pursuer", "lead", "--episodes", "2")
     assert passed.returncode == 0 and "FAIL" not in passed.stdout, passed.stderr
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_do_not_spin_unless_asked_to(given: str | None, wanted: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    if given is not None:
+        environment["OMP_WAIT_POLICY"] = given
+    asked = "import os, sys, pe_cli.app; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [wanted, "False"], "it must be set before torch is loaded"
