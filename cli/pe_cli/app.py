@@ -31,9 +31,9 @@ from pe_cli import (
     world,
 )
 
-# Threads of OpenMP, which torch's are, otherwise spin while they wait for one another: where another program has one of
-# the cores, a training on two threads is then twenty times slower.  It is read when torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Threads of GNU OpenMP, which torch's are, spin for milliseconds while they wait for one another: where another program has
+# one of the cores, a training on two threads is then many times slower.  It is read when torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 app = typer.Typer(
     name="pe",

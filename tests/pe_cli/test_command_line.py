@@ -108,11 +108,11 @@ def test_scenarios_end_with_1_where_a_criterion_does_not_hold_and_0_where_all_do
     assert passed.returncode == 0 and "FAIL" not in passed.stdout, passed.stderr
 
 
-@pytest.mark.parametrize(("given", "wanted"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_that_wait_do_not_spin_unless_asked_to(given: str | None, wanted: str) -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+@pytest.mark.parametrize(("given", "wanted"), [(None, "3000"), ("0", "0")])
+def test_threads_that_wait_spin_briefly_unless_told_otherwise(given: str | None, wanted: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
     if given is not None:
-        environment["OMP_WAIT_POLICY"] = given
-    asked = "import os, sys, pe_cli.app; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+        environment["GOMP_SPINCOUNT"] = given
+    asked = "import os, sys, pe_cli.app; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [wanted, "False"], "it must be set before torch is loaded"
