@@ -31,8 +31,8 @@ from pe_cli import (
     world,
 )
 
-# Threads of GNU OpenMP, which torch's are, spin for milliseconds while they wait for one another: where another program has
-# one of the cores, a training on two threads is then many times slower.  It is read when torch is loaded.
+# Threads of GNU OpenMP, which torch's are, spin for milliseconds while they wait for one another: where another program
+# has one of the cores, a training on two threads is then many times slower.  It is read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 app = typer.Typer(
