@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pe_core.bundle import MODEL_FILE, load_bundle
+from pe_core.bundle import load_bundle
 from pe_core.config import from_mapping
 from pe_core.robot import load_robot
 from pe_safety.axis_box import axis_boxes, centroids, compare, overlaps
@@ -30,6 +30,7 @@ from training.games import LEARNER, BatchedGames, Task
 from training.learning.beta_policy import BOX, CbfBetaPolicy
 from training.learning.parameters import Learning
 from training.learning.policies import Rows
+from training.learning.rebuilt import module_of
 
 BENCH = "beta_box"
 GAMES, STEPS, EVERY = 128, 2400, 10
@@ -60,7 +61,7 @@ def states(games: int = GAMES, steps: int = STEPS, every: int = EVERY) -> States
         POLICY,
     )
     policy = CbfBetaPolicy(learning)
-    policy.mean.load_state_dict(torch.jit.load(str(bundle.path / MODEL_FILE)).state_dict())
+    policy.mean.load_state_dict(module_of(bundle).state_dict())
     task = Task(
         pursuer=LEARNER, evader="lookahead", safety="rcbf", speed_ratio=(1.0, 1.2), obstacles=2, seed=11
     )
