@@ -35,8 +35,8 @@ _SHORT = {
 def _columns(*sums: dict[str, float]) -> Tensor:
     """Matrix (SIZE, k) whose products with observations are these ``sums`` of entries.
 
-    One product costs less than k selections, and is as exact: with at most one entry, or two under factors of 1, a
-    sum is rounded once or not at all.
+    For one observation a product costs less than k selections, and it is as exact: with at most one entry, or two under
+    factors of 1, a sum is rounded once or not at all.
     """
     result = torch.zeros(SIZE, len(sums))
     for column, entries in enumerate(sums):
@@ -78,7 +78,7 @@ class Canonical(nn.Module):
         ]
         self.register_buffer("terms", _columns(*terms), persistent=False)
         self.register_buffer("one", torch.ones(()), persistent=False)
-        self.width, self.turned, self.rest = len(terms) // 5, 4, SIZE - 4
+        self.width, self.pose, self.rest = len(terms) // 5, 4, SIZE - 4
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """The observation (N, SIZE) in that frame, and the sign (N, 1) that turn rates have in it."""
@@ -88,10 +88,10 @@ class Canonical(nn.Module):
         kept, quarter = (at + cos * dx + sin * dy).split(self.width // 2, 1)
         px, py = kept.narrow(1, 0, 2).abs().split(1, 1)
         # Turned by a multiple of 90 degrees, until the opponent's x is the larger coordinate and positive.
-        p, q, pose = torch.where(px >= py, kept, quarter).split([1, 1, self.turned], 1)
+        p, q, pose = torch.where(px >= py, kept, quarter).split([1, 1, self.pose], 1)
         half_turn = torch.where(p >= 0.0, self.one, -self.one)
         sign = torch.where(half_turn * q >= 0.0, self.one, -self.one)
-        whole = torch.cat([half_turn * pose, observation.narrow(1, self.turned, self.rest)], 1)
+        whole = torch.cat([half_turn * pose, observation.narrow(1, self.pose, self.rest)], 1)
         return torch.where(self.odd, whole * sign, whole), sign
 
 
@@ -138,18 +138,18 @@ class Features(nn.Module):
             self.sizes, 1
         )
         length = torch.sqrt(x * x + y * y + 1e-12)
-        east, north, gap = x / length, y / length, length - radius
+        ahead, left, gap = x / length, y / length, length - radius
         g = length.narrow(1, 0, 1)
         n = self.obstacles
-        around = [gap.narrow(1, 1, n), gap.narrow(1, 1 + n, n), east.narrow(1, 1, n), north.narrow(1, 1, n)]
+        around = [gap.narrow(1, 1, n), gap.narrow(1, 1 + n, n), ahead.narrow(1, 1, n), left.narrow(1, 1, n)]
         return torch.cat(
             [
                 scaled,
                 g,
                 0.3 * torch.log(g + 1e-2),
                 self.near / (g + self.near),
-                east.narrow(1, 0, 1),
-                north.narrow(1, 0, 1),
+                ahead.narrow(1, 0, 1),
+                left.narrow(1, 0, 1),
                 at + (cos * dx + sin * dy),
                 speed * ratio,
                 (torch.stack(around, 2) * present.unsqueeze(2)).flatten(1),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pe_core.bundle import BundleError, load_bundle, save_bundle
-from pe_core.scripted.build import golden_observations
+from pe_core.bundle import BundleError, load_bundle
 from pe_safety.beta_net import BetaNet
 from pe_safety.parameters import load_safety
 from training.learning.curves import THINNED
 from training.learning.export import compare
 from training.learning.parameters import BOX, CBF_BETA, KEPT_POLYGON
-from training.learning.rebuilt import learning_of, module_of
+from training.learning.rebuilt import learning_of, module_of, save_like
 
 
 def keep_polygon(bundle: str, name: str, out: Path) -> tuple[Path, dict[str, float]]:
@@ -36,19 +35,8 @@ def keep_polygon(bundle: str, name: str, out: Path) -> tuple[Path, dict[str, flo
         raise BundleError(f"policy '{schema.name}': support = '{BOX}': allowed: polygon, the set that is kept")
     gamma = load_safety(learning.safety).gamma
     module = BetaNet(module_of(old), gamma)
-    save_bundle(
-        module,
-        out / name,
-        name=name,
-        role=schema.role,
-        kind=schema.kind,
-        dtype=schema.dtype,
-        noise_size=0,
-        noise_hold=1,
-        dt=schema.dt,
-        golden_observations=golden_observations(schema.role),
-        provenance=schema.provenance | {KEPT_POLYGON: {"gamma": gamma, "bundle": schema.name, "sha256": schema.sha256}},
-    )
+    kept = {KEPT_POLYGON: {"gamma": gamma, "bundle": schema.name, "sha256": schema.sha256}}
+    save_like(schema, module, out / name, name, kept)
     if (old.path / THINNED).is_file():
         shutil.copyfile(old.path / THINNED, out / name / THINNED)
     return out / name, compare(module, out / name)

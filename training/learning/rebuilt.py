@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
-from pe_core.bundle import BundleError, PolicyBundle, load_bundle, save_bundle
+from pe_core.bundle import DTYPES, BundleError, PolicyBundle, Schema, load_bundle, save_bundle
 from pe_core.config import from_mapping
 from pe_core.scripted.build import golden_observations
 from pe_safety.beta_net import BetaNet
@@ -55,6 +56,26 @@ REBUILT = "rebuilt"
 """Key of the provenance of a bundle that was scripted again: SHA-256 of what it was before, oldest first."""
 
 
+def save_like(schema: Schema, module: nn.Module, path: Path, name: str, provenance: dict[str, Any]) -> None:
+    """Write ``module``, a learned policy without noise, as the bundle ``path``: one like that of ``schema``.
+
+    ``provenance`` is added to that of ``schema``.
+    """
+    save_bundle(
+        module,
+        path,
+        name=name,
+        role=schema.role,
+        kind=schema.kind,
+        dtype=schema.dtype,
+        noise_size=0,
+        noise_hold=1,
+        dt=schema.dt,
+        golden_observations=golden_observations(schema.role),
+        provenance=schema.provenance | provenance,
+    )
+
+
 def rebuild(name: str) -> tuple[Path, dict[str, float]]:
     """Script the bundle ``name`` again in its place, of the modules of today and its own weights.
 
@@ -63,38 +84,20 @@ def rebuild(name: str) -> tuple[Path, dict[str, float]]:
         :func:`training.learning.export.export`.
 
     Raises:
-        BundleError: it does not say how it was made, or one of 1000 actions is not the same to the last bit; nothing
-            is changed then.
+        BundleError: it does not say how it was made, or one of 1000 actions, asked for at once or one by one, is not
+            the same to the last bit; nothing is changed then.
         ConfigurationError: there is no such bundle.
     """
     old = load_bundle(name)
-    schema, module = old.schema, module_of(old)
+    schema, module = old.schema, module_of(old).to(DTYPES[old.schema.dtype])
     seen = golden_observations(schema.role, TRIED)
-
-    def save(path: Path) -> None:
-        earlier = [*schema.provenance.get(REBUILT, []), schema.sha256]
-        save_bundle(
-            module,
-            path,
-            name=schema.name,
-            role=schema.role,
-            kind=schema.kind,
-            dtype=schema.dtype,
-            noise_size=schema.noise_size,
-            noise_hold=schema.noise_hold,
-            dt=schema.dt,
-            golden_observations=golden_observations(schema.role),
-            provenance=schema.provenance | {REBUILT: earlier},
-        )
-
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder) / schema.name
-        save(trial)
-        difference = float(np.abs(load_bundle(str(trial)).act(seen) - old.act(seen)).max())
+    new = PolicyBundle(schema, torch.jit.script(module), old.path)
+    difference = max(float(np.abs(new.act(part) - old.act(part)).max()) for part in (seen, *np.split(seen, len(seen))))
     if difference != 0.0:
         raise BundleError(
             f"policy '{schema.name}': differs by {difference:.3g} when scripted again; allowed: 0, or what was "
             "measured of it would be of another policy"
         )
-    save(old.path)
+    earlier = [*schema.provenance.get(REBUILT, []), schema.sha256]
+    save_like(schema, module, old.path, schema.name, {REBUILT: earlier})
     return old.path, compare(module, old.path)

@@ -103,7 +103,7 @@ def _linear(v_min: float) -> tuple[Tensor, Tensor]:
 
 
 class Exact(nn.Module):
-    """A module whose own constants are float64 whatever type it is cast to."""
+    """A module whose own constants keep their types whatever type it is cast to."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         kept = dict(self._buffers)

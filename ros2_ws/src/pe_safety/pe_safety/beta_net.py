@@ -59,15 +59,14 @@ class BetaNet(Exact):
         self.rows = ObservationRows(gamma)
         self.flat, self.none, self.edge, self.least_log = _FLAT, _NONE, _EDGE, _LEAST_LOG
         (x, weights_x), (y, weights_y) = (np.polynomial.legendre.leggauss(nodes) for nodes in NODES)
-        single = torch.float32
         for name, values in (
             ("span", torch.tensor([1.0, 2.0])),
             ("least", torch.tensor([0.0, -1.0])),
             ("x", torch.from_numpy(0.5 + 0.5 * x[:, None])),
-            ("y", torch.from_numpy(0.5 + 0.5 * y).to(single)),
-            ("weights_x", torch.from_numpy(0.5 * weights_x).to(single)),
-            ("weights_y", torch.from_numpy(0.5 * weights_y).to(single)),
-            # A bound (slope, level) of y that is none, from above and from below; a x <= c that is none.
+            ("y", torch.from_numpy(0.5 + 0.5 * y).float()),
+            ("weights_x", torch.from_numpy(0.5 * weights_x).float()),
+            ("weights_y", torch.from_numpy(0.5 * weights_y).float()),
+            # A bound (fall, level) of y that is none, from above and from below; a x <= c that is none.
             ("never_above", torch.tensor([0.0, _NONE], dtype=torch.float64).view(2, 1, 1)),
             ("never_below", torch.tensor([0.0, -_NONE], dtype=torch.float64).view(2, 1, 1)),
             ("always", torch.tensor([0.0, 1.0], dtype=torch.float64).view(2, 1, 1, 1)),
@@ -84,7 +83,7 @@ class BetaNet(Exact):
     def forward(self, observation: Tensor) -> Tensor:
         """Actions (N, 2)."""
         density = self.net.density(observation)
-        first, second = density.view(-1, 2, 2).unbind(2)
+        first, second = density.reshape(-1, 2, 2).unbind(2)
         whole = first / (first + second) * self.span + self.least
         if whole.shape[0] == 0:
             return whole
@@ -114,9 +113,9 @@ class BetaNet(Exact):
         weight = weight * (chord * self.weights_x).unsqueeze(2)
         along = weight.sum(2)
         total = along.sum(1, True)
-        whole = total > 0.0
+        some = total > 0.0
         sums = torch.stack([(along * x).sum(1), (weight * y).sum([1, 2])], 1)
-        return sums / torch.where(whole, total, self.one.float()), found & whole.squeeze(1)
+        return sums / torch.where(some, total, torch.ones_like(total)), found & some.squeeze(1)
 
     def chord(self, x: Tensor, lines: Tensor, above: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:
         """The least and the largest y (K, N) of C at ``x`` (K, N)."""
